@@ -1,0 +1,50 @@
+/* Code generation: a planned module -> an object file, through LLVM. The only folder that includes
+ * LLVM's headers. */
+#ifndef QN_CODEGEN_H
+#define QN_CODEGEN_H
+
+#include "../ir/ir.h"
+
+/* A row of targets.def. */
+typedef struct {
+  const char *name, *triple, *cpu, *features, *doc;
+  const char *float_abi; /* "hard", "soft" or "" */
+  bool pic;              /* position-independent code by default: rows with an operating system */
+} qn_target;
+extern const qn_target qn_targets[]; /* ends with a NULL name; `host` is the first */
+const qn_target *qn_find_target(const char *name);
+
+typedef enum { QN_EMIT_OBJ, QN_EMIT_ASM, QN_EMIT_LLVM } qn_emit;
+typedef enum { QN_OPTIMIZE_BALANCED, QN_OPTIMIZE_SPEED, QN_OPTIMIZE_SIZE } qn_optimize;
+typedef enum { QN_WEIGHTS_RAW, QN_WEIGHTS_CODED } qn_weights;
+
+typedef struct {
+  const qn_target *target;
+  const char *name; /* prefix of the exported symbols: a C identifier */
+  qn_emit emit;
+  qn_optimize optimize;
+  qn_weights weights;
+} qn_compile_options;
+
+typedef struct {
+  const char *bytes; /* object, assembly or LLVM text, in the module's arena */
+  size_t size;
+  const char *header; /* the C header's text */
+  int64_t memory_bytes;  /* decoded weights + activations + scratch */
+  int64_t weight_bytes;  /* constants as stored in the object */
+  int64_t stack_bytes;   /* bound; -1: not known (emit llvm, asm) */
+  int64_t text_bytes;    /* of an object: code */
+} qn_object;
+
+/* m's main function has been planned (plan-memory). Nothing is written; an object has been checked:
+ * no undefined symbol, no writable data, only the three symbols global, no recursion, stack known. */
+qn_status qn_compile(qn_module *m, const qn_compile_options *options, qn_object *out) QN_MUST_CHECK;
+
+/* -- jit.c: the object for `host`, loaded into this process. */
+typedef struct qn_program qn_program;
+qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **out) QN_MUST_CHECK;
+/* inputs, outputs: dense tensors, one per parameter and result of the main function. */
+qn_status qn_run(qn_program *p, const void *const *inputs, void *const *outputs) QN_MUST_CHECK;
+void qn_unload(qn_program *p);
+
+#endif

@@ -1,0 +1,57 @@
+/* The program: command line, and the readers and writers of model and tensor files. */
+#ifndef QN_FRONTEND_H
+#define QN_FRONTEND_H
+
+#include "../ir/ir.h"
+
+/* -- build.c: a module from layers, as the YAML and the TFLite reader see them. Layers compute on
+ *    real values: a quantized operand is dequantized for them, a quantized result is quantized
+ *    from theirs. So  q(0.5,0) -> conv2d -> q(0.25,0)  becomes dequantize, conv2d, quantize, which
+ *    is what fuse-int8 turns into an integer op. */
+typedef struct {
+  qn_opcode code;
+  qn_loc loc;
+  const char *name; /* of the layer's result */
+  int in_count;
+  qn_value *in[QN_MAX_IN];
+  qn_attrs a;
+  bool typed;   /* the file states the result's type */
+  qn_type type; /* element and quantization; dims are compared with the inferred ones when rank > 0 */
+} qn_layer;
+/* Appends to f; the layer's (quantized) result in out. */
+qn_status qn_add_layer(qn_module *m, qn_func *f, const qn_layer *layer, qn_value **out) QN_MUST_CHECK;
+
+/* -- npy.c: NumPy's format 1.0 to 3.0, little endian, C order; f4 f2 i1 u1 i2 i4 i8 b1.
+ *    data points into the arena (src stays alive with it). Every offset is checked. */
+qn_status qn_read_npy(qn_arena *a, const qn_source *src, qn_type *out_type, const void **out_data) QN_MUST_CHECK;
+qn_status qn_write_npy(const char *path, const qn_type *type, const void *data) QN_MUST_CHECK;
+
+/* -- safetensors.c */
+typedef struct {
+  const char *name;
+  qn_type type;
+  const void *data;
+} qn_tensor;
+typedef struct {
+  qn_source src;
+  int count;
+  qn_tensor *at;
+} qn_tensor_file;
+qn_status qn_read_safetensors(qn_arena *a, const qn_source *src, qn_tensor_file *out) QN_MUST_CHECK;
+/* Tensors in the order given, data 64-byte aligned, deterministic bytes. */
+qn_status qn_write_safetensors(const char *path, const qn_tensor *at, int count) QN_MUST_CHECK;
+
+/* -- tflite.c */
+qn_status qn_read_tflite(qn_module *m, const qn_source *src) QN_MUST_CHECK;
+
+/* -- yaml.c: libyaml's events as a tree of nodes with places; yaml_model.c: tree -> module;
+ *    yaml_write.c: module -> YAML and safetensors. */
+qn_status qn_read_yaml(qn_module *m, const qn_source *src) QN_MUST_CHECK;
+/* Writes path and, beside it, its name with .safetensors. m is as a reader left it: float ops,
+ * quantize and dequantize. Compiling the YAML gives the same bytes as compiling m. */
+qn_status qn_write_yaml(const char *path, const qn_module *m) QN_MUST_CHECK;
+
+/* -- load.c: any model file, by its first bytes and its name's ending. */
+qn_status qn_load_model(const char *path, qn_module *m) QN_MUST_CHECK;
+
+#endif
