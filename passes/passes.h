@@ -31,7 +31,8 @@ qn_status qn_run_passes(qn_module *m, const char *list, const qn_pass_options *o
 /* -- multiplier.c: a real multiplier in the integers of a contract (see runtime/fixed.h). */
 /* tflite, single: m ~= mul * 2^(-31-shr), 2^30 <= mul < 2^31, shr -30..31 (TFLite's
  *   QuantizeMultiplier: mul = round(mantissa * 2^31); m below 2^-32 gives 0, 0).
- * mulhi: m ~= mul * 2^(shr-32)... with the smallest shr >= 0 that keeps mul below 2^31.
+ * mulhi: m ~= mul * 2^(-32-shr), mul rounded; shr is 0 where that keeps mul below 2^31 (m < 0.5),
+ *   else the largest negative number that does.
  * Returns false when m is not finite, negative, or too large for the contract. */
 bool qn_split_multiplier(double m, qn_contract contract, int32_t *out_mul, int32_t *out_shr);
 
