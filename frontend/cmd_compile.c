@@ -1,0 +1,68 @@
+/* quern compile: a model file -> an object (or assembly, LLVM IR, planned IR) and a C header. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "command.h"
+
+/* path with its last suffix replaced. */
+static const char *with_suffix(qn_arena *a, const char *path, const char *suffix) {
+  const char *slash = strrchr(path, '/');
+  const char *dot = strrchr(slash ? slash : path, '.');
+  int stem = (int)(dot && dot != path ? dot - path : (ptrdiff_t)strlen(path));
+  return qn_format(a, "%.*s%s", stem, path, suffix);
+}
+
+static qn_status write_ir(qn_module *m, const char *path) {
+  char *text = NULL;
+  size_t size = 0;
+  FILE *to = open_memstream(&text, &size);
+  if (!to) return qn_io_error(path, "no memory for the text");
+  qn_print(to, m, &(qn_print_options){0});
+  fclose(to);
+  qn_status status = qn_write_file(path, text, size);
+  free(text);
+  return status;
+}
+
+static void print_facts(const char *path, const qn_object *object, bool json) {
+  const char *format = json ? "{\"output\": \"%s\", \"bytes\": %zu, \"code_bytes\": %" PRId64
+                              ", \"weight_bytes\": %" PRId64 ", \"memory_bytes\": %" PRId64
+                              ", \"stack_bytes\": %" PRId64 "}\n"
+                            : "%s: %zu bytes: code %" PRId64 ", weights %" PRId64
+                              "; needs memory %" PRId64 ", stack %" PRId64 "\n";
+  printf(format, path, object->size, object->text_bytes, object->weight_bytes, object->memory_bytes,
+         object->stack_bytes);
+}
+
+static qn_status compile(const qn_options *o, const char *path, qn_module *m) {
+  static const char *const kinds[] = {"obj", "asm", "llvm", "qn"};
+  int kind = 0;
+  while (o->emit && kind < 4 && strcmp(kinds[kind], o->emit) != 0) kind++;
+  if (kind == 4) return qn_io_error("quern", "--emit '%s' is none of: obj, asm, llvm, qn", o->emit);
+  if (o->output.count != 1) return qn_io_error("quern", "compile needs one output, -o FILE");
+  const char *output = o->output.at[0];
+
+  qn_func *f;
+  QN_TRY(qn_prepare(path, o, m, &f));
+  if (kind == 3) return write_ir(m, output);
+  qn_compile_options options;
+  QN_TRY(qn_get_compile_options(o, m, &options));
+  options.emit = (qn_emit)kind;
+  qn_object object;
+  QN_TRY(qn_compile(m, &options, &object));
+  QN_TRY(qn_write_file(output, object.bytes, object.size));
+  if (kind != QN_EMIT_OBJ && !o->header) return QN_OK;
+  const char *header = o->header ? o->header : with_suffix(&m->arena, output, ".h");
+  QN_TRY(qn_write_file(header, object.header, strlen(object.header)));
+  if (o->verbose || o->json) print_facts(output, &object, o->json);
+  return QN_OK;
+}
+
+qn_status command_compile(const qn_options *o) {
+  const char *path;
+  QN_TRY(qn_one_operand(o, &path));
+  qn_module *m = qn_new_module();
+  qn_status status = compile(o, path, m);
+  qn_free_module(m);
+  return status;
+}

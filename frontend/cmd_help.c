@@ -1,0 +1,71 @@
+/* quern help: the tables' rows, and the commands' options. */
+#include <string.h>
+#include "command.h"
+
+static void print_row(const char *name, const char *doc) { printf("%-18s %s\n", name, doc); }
+
+static void help_ops(void) {
+  for (int i = 0; i < QN_OP_COUNT; i++) {
+    const qn_op_info *op = &qn_ops[i];
+    print_row(op->name, op->doc);
+    printf("%-18s operands: %s (%s)\n", "", op->operands, op->sig);
+    for (const qn_attr *a = op->attrs; a->name; a++)
+      printf("%-18s %s%s: %s\n", "", a->name, a->needed ? " (needed)" : "", a->doc);
+  }
+}
+
+static void help_passes(void) {
+  for (const qn_pass *p = qn_passes; p->name; p++) print_row(p->name, p->doc);
+  printf("\n`quern compile` runs: %s\n", qn_default_pipeline);
+}
+
+static void help_targets(void) {
+  for (const qn_target *t = qn_targets; t->name; t++) print_row(t->name, t->doc);
+}
+
+static void help_codecs(void) {
+#define QN_CODEC(name, doc) print_row(#name, doc);
+#include "../runtime/codecs.def"
+}
+
+static void help_contracts(void) {
+#define QN_CONTRACT(name, doc) print_row(#name, doc);
+#include "../runtime/contracts.def"
+}
+
+static void help_schema(void) { qn_print_schema(stdout); }
+
+static const struct {
+  const char *name;
+  void (*print)(void);
+} topics[] = {{"ops", help_ops},       {"passes", help_passes},       {"targets", help_targets},
+              {"codecs", help_codecs}, {"contracts", help_contracts}, {"schema", help_schema}};
+enum { TOPIC_COUNT = sizeof topics / sizeof *topics };
+
+static void print_overview(void) {
+  printf("quern compiles neural networks into standalone object files.\n\n");
+  for (const qn_command *c = qn_commands; c->name; c++)
+    printf("  quern %-8s %s\n%17s%s\n", c->name, c->usage, "", c->doc);
+  printf("\nExit status: 0 ok, 1 the input is wrong, 2 usage or file trouble, 3 out of memory,\n"
+         "4 a bug in quern.\n");
+}
+
+qn_status command_help(const qn_options *o) {
+  if (o->operands.count == 0) {
+    print_overview();
+    return QN_OK;
+  }
+  const char *topic = o->operands.at[0];
+  for (int i = 0; i < TOPIC_COUNT; i++) {
+    if (strcmp(topics[i].name, topic) != 0) continue;
+    topics[i].print();
+    return QN_OK;
+  }
+  for (const qn_command *c = qn_commands; c->name; c++) {
+    if (strcmp(c->name, topic) != 0) continue;
+    qn_print_command_help(stdout, c);
+    return QN_OK;
+  }
+  return qn_io_error("quern", "no help on '%s'; topics: ops, passes, targets, codecs, contracts, schema, "
+                     "and the commands", topic);
+}

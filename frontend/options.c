@@ -1,0 +1,116 @@
+/* Words of the command line -> qn_options, and help, both from options.def and commands.def.
+ *
+ * Options may stand before or after operands; `--flag VALUE` and `--flag=VALUE` mean the same;
+ * `-` alone is an operand (standard input). */
+#include <string.h>
+#include "command.h"
+
+typedef enum { KIND_text, KIND_texts, KIND_flag } kind;
+
+typedef struct {
+  const char *flag, *argument, *commands, *doc;
+  kind kind;
+  size_t offset;
+} option;
+
+static const option options[] = {
+#define QN_OPTION(field, kind, flag, argument, commands, doc)                                      \
+  {flag, argument, commands, doc, KIND_##kind, offsetof(qn_options, field)},
+#include "options.def"
+};
+enum { OPTION_COUNT = sizeof options / sizeof *options };
+
+/* Whether word occurs in a list separated by spaces. */
+static bool has_word(const char *list, const char *word) {
+  size_t size = strlen(word);
+  for (const char *p = list; (p = strstr(p, word)) != NULL; p += size) {
+    bool starts = p == list || p[-1] == ' ';
+    if (starts && (p[size] == ' ' || p[size] == 0)) return true;
+  }
+  return false;
+}
+
+static const option *find_option(const char *word, const char *command, size_t size) {
+  for (int i = 0; i < OPTION_COUNT; i++) {
+    bool same = strlen(options[i].flag) == size && memcmp(options[i].flag, word, size) == 0;
+    if (same && has_word(options[i].commands, command)) return &options[i];
+  }
+  return NULL;
+}
+
+static qn_status unknown_option(const char *word, const char *command) {
+  const char *flags[OPTION_COUNT + 1];
+  int count = 0;
+  for (int i = 0; i < OPTION_COUNT; i++)
+    if (has_word(options[i].commands, command)) flags[count++] = options[i].flag;
+  flags[count] = NULL;
+  const char *nearest = qn_nearest(word, flags);
+  return qn_io_error("quern", "'%s' has no option '%s'%s%s%s; see `quern help %s`", command, word,
+                     nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "",
+                     command);
+}
+
+static qn_status add_text(qn_texts *list, const char *text) {
+  if (list->count == QN_MAX_TEXTS) return qn_io_error("quern", "too many arguments at '%s'", text);
+  list->at[list->count++] = text;
+  return QN_OK;
+}
+
+static qn_status store(const option *row, const char *value, qn_options *out) {
+  char *field = (char *)out + row->offset;
+  switch (row->kind) {
+  case KIND_flag: *(bool *)(void *)field = true; return QN_OK;
+  case KIND_texts: return add_text((qn_texts *)(void *)field, value);
+  case KIND_text: break;
+  }
+  const char **text = (const char **)(void *)field;
+  if (*text) return qn_io_error("quern", "'%s' is given twice", row->flag);
+  *text = value;
+  return QN_OK;
+}
+
+static qn_status find_command(const char *name) {
+  const char *names[16];
+  int count = 0;
+  for (const qn_command *c = qn_commands; c->name; c++) {
+    if (strcmp(c->name, name) == 0) return QN_OK;
+    if (count < 15) names[count++] = c->name;
+  }
+  names[count] = NULL;
+  const char *nearest = qn_nearest(name, names);
+  return qn_io_error("quern", "no command '%s'%s%s%s; see `quern help`", name,
+                     nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "");
+}
+
+qn_status qn_parse_options(int argc, char **argv, qn_options *out) {
+  out->command = argv[1];
+  QN_TRY(find_command(argv[1]));
+  for (int i = 2; i < argc; i++) {
+    const char *word = argv[i];
+    if (word[0] != '-' || word[1] == 0) {
+      QN_TRY(add_text(&out->operands, word));
+      continue;
+    }
+    const char *equals = word[1] == '-' ? strchr(word, '=') : NULL;
+    size_t size = equals ? (size_t)(equals - word) : strlen(word);
+    const option *row = find_option(word, out->command, size);
+    if (!row) return unknown_option(word, out->command);
+    const char *value = equals ? equals + 1 : NULL;
+    if (row->kind == KIND_flag && value) return qn_io_error("quern", "'%s' takes no value", row->flag);
+    if (row->kind != KIND_flag && !value) {
+      if (++i == argc) return qn_io_error("quern", "'%s' needs %s", row->flag, row->argument);
+      value = argv[i];
+    }
+    QN_TRY(store(row, value, out));
+  }
+  return QN_OK;
+}
+
+void qn_print_command_help(FILE *to, const qn_command *c) {
+  fprintf(to, "quern %s %s\n  %s\n\n", c->name, c->usage, c->doc);
+  for (int i = 0; i < OPTION_COUNT; i++) {
+    if (!has_word(options[i].commands, c->name)) continue;
+    int width = fprintf(to, "  %s %s", options[i].flag, options[i].argument);
+    fprintf(to, "%*s%s\n", width < 24 ? 24 - width : 2, "", options[i].doc);
+  }
+}

@@ -1,0 +1,88 @@
+/* A model file through the default pipeline, and options as the folders below understand them. */
+#include <ctype.h>
+#include <string.h>
+#include "command.h"
+
+/* The index of name among words; an unknown one is an error with the nearest. */
+static qn_status choose(const char *flag, const char *name, const char *const *words, int *out) {
+  for (int i = 0; words[i]; i++) {
+    if (strcmp(words[i], name) != 0) continue;
+    *out = i;
+    return QN_OK;
+  }
+  char list[256] = "";
+  for (int i = 0; words[i]; i++) {
+    size_t used = strlen(list);
+    snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", words[i]);
+  }
+  return qn_io_error("quern", "%s '%s' is none of: %s", flag, name, list);
+}
+
+static qn_status find_contract(const char *name, qn_contract *out) {
+  static const char *const words[] = {
+#define QN_CONTRACT(name, doc) #name,
+#include "../runtime/contracts.def"
+      NULL};
+  int index = 0;
+  if (name) QN_TRY(choose("--contract", name, words, &index));
+  *out = (qn_contract)index;
+  return QN_OK;
+}
+
+qn_status qn_one_operand(const qn_options *o, const char **out) {
+  if (o->operands.count == 0) return qn_io_error("quern", "'%s' needs a model file", o->command);
+  if (o->operands.count > 1)
+    return qn_io_error("quern", "'%s' takes one model file, got also '%s'", o->command, o->operands.at[1]);
+  *out = o->operands.at[0];
+  return QN_OK;
+}
+
+qn_status qn_get_pass_options(const qn_options *o, qn_pass_options *out) {
+  *out = (qn_pass_options){.print_after_all = o->print_after_all,
+                           .verify_each = !o->no_verify,
+                           .remarks = o->verbose};
+  return find_contract(o->contract, &out->contract);
+}
+
+qn_status qn_prepare(const char *path, const qn_options *o, qn_module *m, qn_func **out) {
+  qn_pass_options passes;
+  QN_TRY(qn_get_pass_options(o, &passes));
+  QN_TRY(qn_load_model(path, m));
+  QN_TRY(qn_run_passes(m, qn_default_pipeline, &passes));
+  *out = qn_main_func(m);
+  if (!*out) return qn_error(&m->src, qn_nowhere, "a model needs one function, or one named 'main'");
+  return QN_OK;
+}
+
+static qn_status check_name(const char *name) {
+  bool good = isalpha((unsigned char)name[0]) || name[0] == '_';
+  for (const char *p = name; *p; p++) good = good && (isalnum((unsigned char)*p) || *p == '_');
+  if (!good || strlen(name) > QN_MAX_NAME)
+    return qn_io_error("quern", "--name '%s' is not a C identifier", name);
+  return QN_OK;
+}
+
+static qn_status find_target(const char *name, const qn_target **out) {
+  *out = qn_find_target(name ? name : "host");
+  if (*out) return QN_OK;
+  const char *names[64];
+  int count = 0;
+  for (const qn_target *t = qn_targets; t->name && count < 63; t++) names[count++] = t->name;
+  names[count] = NULL;
+  const char *nearest = qn_nearest(name, names);
+  return qn_io_error("quern", "no target '%s'%s%s%s; see `quern help targets`", name,
+                     nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "");
+}
+
+qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_compile_options *out) {
+  static const char *const goals[] = {"balanced", "speed", "size", NULL};
+  static const char *const forms[] = {"raw", "coded", NULL};
+  int optimize = QN_OPTIMIZE_BALANCED, weights = QN_WEIGHTS_RAW;
+  if (o->optimize) QN_TRY(choose("--optimize", o->optimize, goals, &optimize));
+  if (o->weights) QN_TRY(choose("--weights", o->weights, forms, &weights));
+  *out = (qn_compile_options){.name = o->name ? o->name : m->name,
+                              .optimize = (qn_optimize)optimize,
+                              .weights = (qn_weights)weights};
+  QN_TRY(check_name(out->name));
+  return find_target(o->target, &out->target);
+}

@@ -1,0 +1,35 @@
+import os
+import shutil
+import lit.formats
+
+config.name = "quern"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".qn", ".yaml", ".test"]
+config.excludes = ["Inputs", "bench"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.quern_build, "test")
+config.environment["PATH"] = os.pathsep.join(
+    [config.quern_build, config.llvm_bin, config.environment["PATH"]])
+config.environment["FILECHECK_OPTS"] = (
+    "--dump-input=fail --enable-var-scope --allow-unused-prefixes=false")
+
+# %cc: the C compiler, %runtime: the folder of quern.h and the kernels, %root: the repository,
+# %shared: real networks with their reference answers, where they are present (feature `shared`)
+shared = os.path.join(config.quern_source, "..", "shared")
+config.substitutions += [
+    ("%cc", config.cc),
+    ("%runtime", os.path.join(config.quern_source, "runtime")),
+    ("%root", config.quern_source),
+    ("%shared", shared),
+    ("%python", shutil.which("python3", path="/usr/bin") or "python3"),
+]
+if os.path.isdir(os.path.join(shared, "models")):
+    config.available_features.add("shared")
+if config.quern_sanitize:
+    config.available_features.add("sanitize")
+    # LLVM and the machine's own libraries keep what they allocate until the process ends
+    config.environment["ASAN_OPTIONS"] = "detect_leaks=0"
+for tool in ["qemu-aarch64", "qemu-arm", "qemu-riscv64", "qemu-riscv32", "qemu-system-arm",
+             "arm-none-eabi-gcc", "ld.lld", "c++"]:
+    if shutil.which(tool, path=config.environment["PATH"]):
+        config.available_features.add(tool)
