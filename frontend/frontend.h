@@ -51,6 +51,9 @@ qn_status qn_read_yaml(qn_module *m, const qn_source *src) QN_MUST_CHECK;
  * quantize and dequantize. Compiling the YAML gives the same bytes as compiling m. */
 qn_status qn_write_yaml(const char *path, const qn_module *m) QN_MUST_CHECK;
 
+/* -- schema.c: a JSON schema of the YAML form, for editors; from the op and attribute tables. */
+void qn_print_schema(FILE *to);
+
 /* -- load.c: any model file, by its first bytes and its name's ending. */
 qn_status qn_load_model(const char *path, qn_module *m) QN_MUST_CHECK;
 

@@ -11,7 +11,7 @@ const qn_command qn_commands[] = {
 static qn_status run(int argc, char **argv) {
   if (argc < 2) {
     qn_options none = {0};
-    (void)command_help(&none);
+    QN_TRY(command_help(&none));
     return QN_EIO;
   }
   if (strcmp(argv[1], "--version") == 0) {

@@ -1,0 +1,144 @@
+/* quern eval: how good a model's answers are: top-1 accuracy on labelled samples, and against
+ * another model on the same samples: agreement of the largest element, and the signal to
+ * quantization noise ratio  10 log10(sum ref^2 / sum (ref - x)^2)  of real values. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include "command.h"
+
+typedef struct {
+  int64_t samples;
+  int64_t right;   /* top-1; -1: no labels */
+  int64_t agreed;  /* -1: nothing to compare with */
+  double sqnr[QN_MAX_IN];
+} qn_score;
+
+/* Real value of element i; int8 and wider integers by their scale. */
+static double real_at(const qn_type *t, const void *data, int64_t i) {
+  double stored;
+  switch (t->elem) {
+  case QN_f32: return ((const float *)data)[i];
+  case QN_i8: stored = ((const int8_t *)data)[i]; break;
+  case QN_u8: stored = ((const uint8_t *)data)[i]; break;
+  case QN_i16: stored = ((const int16_t *)data)[i]; break;
+  case QN_i32: stored = ((const int32_t *)data)[i]; break;
+  default: return NAN;
+  }
+  return t->q.on ? (double)t->q.scale * (stored - t->q.zero) : stored;
+}
+
+/* The index of the largest of one sample's elements; the first of several. */
+static int64_t argmax(const qn_type *t, const void *data, int64_t sample) {
+  int64_t size = qn_count(t), best = 0;
+  for (int64_t i = 1; i < size; i++)
+    if (real_at(t, data, sample * size + i) > real_at(t, data, sample * size + best)) best = i;
+  return best;
+}
+
+static qn_status score_labels(qn_runner *r, const char *path, const void *result, qn_score *score) {
+  qn_source src;
+  qn_type type;
+  const void *labels;
+  QN_TRY(qn_read_file(&r->m->arena, path, &src));
+  QN_TRY(qn_read_npy(&r->m->arena, &src, &type, &labels));
+  if (type.elem != QN_u8 && type.elem != QN_i8 && type.elem != QN_i16 && type.elem != QN_i32 &&
+      type.elem != QN_i64)
+    return qn_error(&src, qn_nowhere, "labels must be integers, got %s", qn_elem_name(type.elem));
+  if (qn_count(&type) != score->samples)
+    return qn_error(&src, qn_nowhere, "%" PRId64 " labels for %" PRId64 " samples", qn_count(&type),
+                    score->samples);
+  score->right = 0;
+  for (int64_t n = 0; n < score->samples; n++) {
+    double label = type.elem == QN_i64 ? (double)((const int64_t *)labels)[n] : real_at(&type, labels, n);
+    score->right += (double)argmax(&r->f->results[0]->type, result, n) == label;
+  }
+  return QN_OK;
+}
+
+static double sqnr(const qn_type *t, const void *x, const qn_type *ref_type, const void *ref,
+                   int64_t count) {
+  double signal = 0, noise = 0;
+  for (int64_t i = 0; i < count; i++) {
+    double want = real_at(ref_type, ref, i), got = real_at(t, x, i);
+    signal += want * want;
+    noise += (want - got) * (want - got);
+  }
+  return noise == 0 ? INFINITY : 10 * log10(signal / noise);
+}
+
+static qn_status score_against(const qn_options *o, qn_runner *r, void *const *results, qn_score *score) {
+  qn_runner ref;
+  QN_TRY(qn_open_runner(o->against, o, &ref));
+  int64_t count;
+  void *wanted[QN_MAX_IN];
+  qn_status status = qn_run_samples(&ref, &o->input, &count, wanted);
+  if (status == QN_OK && ref.f->result_count != r->f->result_count)
+    status = qn_io_error(o->against, "has %d results, the model %d", ref.f->result_count, r->f->result_count);
+  for (int i = 0; status == QN_OK && i < r->f->result_count; i++) {
+    const qn_type *t = &r->f->results[i]->type, *ref_type = &ref.f->results[i]->type;
+    if (qn_count(t) != qn_count(ref_type)) {
+      status = qn_io_error(o->against, "result %d is %s, the model's %s", i,
+                           qn_type_text(&r->m->arena, ref_type), qn_type_text(&r->m->arena, t));
+      break;
+    }
+    score->sqnr[i] = sqnr(t, results[i], ref_type, wanted[i], count * qn_count(t));
+  }
+  if (status == QN_OK) {
+    score->agreed = 0;
+    for (int64_t n = 0; n < count; n++)
+      score->agreed += argmax(&r->f->results[0]->type, results[0], n) ==
+                       argmax(&ref.f->results[0]->type, wanted[0], n);
+  }
+  qn_close_runner(&ref);
+  return status;
+}
+
+/* One number as JSON has it: infinite is null. */
+static void print_json_real(const char *before, double x) {
+  if (isfinite(x)) printf("%s%.2f", before, x);
+  else printf("%snull", before);
+}
+
+static void print_score(const qn_score *s, const qn_func *f, bool json) {
+  double percent = s->samples ? 100.0 / (double)s->samples : 0;
+  if (json) {
+    printf("{\"samples\": %" PRId64, s->samples);
+    if (s->right >= 0) printf(", \"top1\": %.3f", (double)s->right * percent);
+    if (s->agreed >= 0) {
+      printf(", \"agreement\": %.3f, \"sqnr_db\": [", (double)s->agreed * percent);
+      for (int i = 0; i < f->result_count; i++) print_json_real(i ? ", " : "", s->sqnr[i]);
+      printf("]");
+    }
+    printf("}\n");
+    return;
+  }
+  printf("samples    %" PRId64 "\n", s->samples);
+  if (s->right >= 0)
+    printf("top-1      %.2f %% (%" PRId64 ")\n", (double)s->right * percent, s->right);
+  if (s->agreed < 0) return;
+  printf("agreement  %.2f %% (%" PRId64 ")\n", (double)s->agreed * percent, s->agreed);
+  for (int i = 0; i < f->result_count; i++)
+    printf("sqnr       %.2f dB (%s)\n", s->sqnr[i], f->results[i]->name);
+}
+
+static qn_status evaluate(const qn_options *o, qn_runner *r) {
+  qn_score score = {.right = -1, .agreed = -1};
+  void *results[QN_MAX_IN];
+  QN_TRY(qn_run_samples(r, &o->input, &score.samples, results));
+  if (o->labels) QN_TRY(score_labels(r, o->labels, results[0], &score));
+  if (o->against) QN_TRY(score_against(o, r, results, &score));
+  print_score(&score, r->f, o->json);
+  return QN_OK;
+}
+
+qn_status command_eval(const qn_options *o) {
+  const char *path;
+  QN_TRY(qn_one_operand(o, &path));
+  if (!o->labels && !o->against)
+    return qn_io_error("quern", "eval needs labels (-l LABELS.npy) or a model to compare with (--against)");
+  qn_runner r;
+  QN_TRY(qn_open_runner(path, o, &r));
+  qn_status status = evaluate(o, &r);
+  qn_close_runner(&r);
+  return status;
+}
