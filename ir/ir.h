@@ -59,7 +59,8 @@ typedef struct {
 } qn_source;
 
 typedef struct {
-  int32_t line, col; /* from 1; line 0: col is a byte offset into a binary file, or -1: no place */
+  int32_t line, col; /* from 1, col in characters; line 0: col is a byte offset into a binary file,
+                        or -1: no place */
 } qn_loc;
 
 /* ------------------------------------------------------------------ types */
@@ -231,6 +232,7 @@ extern const qn_op_info qn_ops[QN_OP_COUNT];
 /* -- arena.c: memory that is freed at once. Never returns NULL: out of memory prints one line and
  *    exits with 3, so sizes that come from a file are bounded first. */
 void *qn_alloc(qn_arena *a, size_t bytes);                   /* zeroed, 16-byte aligned */
+void *qn_grow(void *p, size_t bytes); /* realloc, for what grows outside an arena; new bytes are unset */
 char *qn_strndup(qn_arena *a, const char *s, size_t size);
 char *qn_format(qn_arena *a, const char *format, ...) QN_PRINTF(2, 3);
 void qn_free_arena(qn_arena *a);
@@ -268,24 +270,45 @@ bool qn_same_quant(const qn_quant *a, const qn_quant *b); /* scales by name or b
 bool qn_same_type(const qn_type *a, const qn_type *b);
 qn_type qn_make_type(qn_elem e, int rank, const int64_t *dim);
 float qn_scale_at(const qn_type *t, int64_t channel); /* scale, or scales[channel] */
+bool qn_elem_is_float(qn_elem e);                     /* f32, f16, bf16 */
+void qn_elem_limits(qn_elem e, int64_t *out_low, int64_t *out_high); /* of integers and bool */
+/* Element i of dense data as stored (i4 packed, low half first); data is aligned to its elements.
+ * Integers and bool; put keeps the low bits of x. */
+int64_t qn_int_at(qn_elem e, const void *data, int64_t i);
+void qn_put_int(qn_elem e, void *data, int64_t i, int64_t x);
+/* f32, f16, bf16; at also reads integers. Rounds to nearest even. */
+float qn_float_at(qn_elem e, const void *data, int64_t i);
+void qn_put_float(qn_elem e, void *data, int64_t i, float x);
+float qn_f16_to_f32(uint16_t bits);
+uint16_t qn_f32_to_f16(float x); /* to nearest even; from 65520 on infinite */
+float qn_bf16_to_f32(uint16_t bits);
+uint16_t qn_f32_to_bf16(float x);
 
-/* -- op.c: the tables, and edits of a function. */
+/* -- op.c: the op table. */
 bool qn_find_op(const char *name, size_t size, qn_opcode *out);
-const qn_attr *qn_find_attr(qn_opcode code, const char *name, size_t size); /* or NULL */
-void qn_default_attrs(qn_opcode code, qn_attrs *out);
-/* Sets one attribute; NULL, or what is wrong ("must be 2 integers"), in the arena or static. */
-const char *qn_set_attr(qn_arena *a, qn_attrs *attrs, const qn_attr *attr, const qn_attr_text *text);
-const char *qn_attr_words(qn_attr_kind kind, int index); /* NULL past the last */
+const char *qn_nearest_op(const char *name); /* a misspelt name's suggestion, or NULL */
 int qn_max_operands(qn_opcode code);  /* QN_MAX_IN for variadic */
 int qn_min_operands(qn_opcode code);
 char qn_sig_letter(qn_opcode code, int operand); /* of the operand; '*' past the end */
 
+/* -- attr.c: the attributes of an op, by their rows. */
+const qn_attr *qn_find_attr(qn_opcode code, const char *name, size_t size); /* or NULL */
+void qn_default_attrs(qn_opcode code, qn_attrs *out);
+/* Sets one attribute; NULL, or what is wrong ("must be 2 integers"), in the arena or static. */
+const char *qn_set_attr(qn_arena *a, qn_attrs *attrs, const qn_attr *attr, const qn_attr_text *text);
+/* The same the other way: what a file says to set attr to its value in attrs. */
+void qn_get_attr(const qn_attrs *attrs, const qn_attr *attr, qn_attr_text *out);
+bool qn_is_default_attr(const qn_attrs *attrs, const qn_attr *attr); /* false for needed ones */
+const char *qn_nearest_attr(qn_opcode code, const char *name); /* or NULL */
+const char *qn_attr_words(qn_attr_kind kind, int index); /* that can be written; NULL past the last */
+
+/* -- module.c: edits of modules and functions. */
 qn_module *qn_new_module(void);
 void qn_free_module(qn_module *m);
 qn_func *qn_find_func(const qn_module *m, const char *name);
 qn_func *qn_main_func(const qn_module *m); /* `main`, or the only one; else NULL */
-/* A constant at the end of the list; the name is made unique by a suffix .1, .2, ... Data is
- * borrowed: in the arena or static. */
+/* A constant at the end of the list; the name is made unique (qn_unique_name). Data is borrowed: in
+ * the arena or static, aligned to 16 bytes. */
 qn_value *qn_add_const(qn_module *m, const char *name, const qn_type *type, const void *data);
 qn_value *qn_add_param(qn_module *m, qn_func *f, const char *name, const qn_type *type);
 qn_func *qn_add_func(qn_module *m, const char *name);
@@ -294,9 +317,13 @@ qn_func *qn_add_func(qn_module *m, const char *name);
 qn_op *qn_add_op(qn_module *m, qn_func *f, qn_op *before, qn_opcode code, const char *name,
                  qn_value *const *in, int in_count);
 void qn_remove_op(qn_func *f, qn_op *op);
-const char *qn_unique_name(qn_module *m, const qn_func *f, const char *name); /* f NULL: constants */
+/* name, cleaned, with a suffix .1, .2, ... if f (NULL: the module's constants) has it already. */
+const char *qn_unique_name(qn_module *m, const qn_func *f, const char *name);
+/* The name as the text form can write it: at most QN_MAX_NAME bytes of letters, digits, _ and .,
+ * others replaced by _; "v" when nothing is left. */
+const char *qn_clean_name(qn_arena *a, const char *name);
 int qn_count_uses(const qn_func *f, const qn_value *v);  /* operands and returns */
-qn_op *qn_only_user(const qn_func *f, const qn_value *v); /* NULL: none, several, or returned */
+qn_op *qn_only_user(const qn_func *f, const qn_value *v); /* NULL: none, several, or returned; may use it twice */
 void qn_replace_uses(qn_func *f, const qn_value *old, qn_value *now);
 bool qn_is_returned(const qn_func *f, const qn_value *v);
 
@@ -318,11 +345,15 @@ const char *qn_type_text(qn_arena *a, const qn_type *t);
 void qn_print_float(FILE *to, float x);
 
 /* -- infer.c, verify.c */
+/* Where op keeps the attribute of that name; NULL when its set has none. So code that serves
+ * several sets reads "stride" or "clamp" without a switch over them. */
+const void *qn_attr_of(const qn_op *op, const char *name);
 /* The result type of op from its operands and attributes, into op->out->type: dims always; element
  * and quantization where the signature fixes them (f, i, *, a); for q and n only what the caller
  * set is kept. Reports shape mismatches at op->loc. */
 qn_status qn_infer(qn_module *m, qn_op *op) QN_MUST_CHECK;
-/* The geometry of a window op, padding resolved: x is NHWC, w NULL for pools. */
+/* The geometry of a window op, padding resolved: convolutions, depthwise ones (groups is in_c),
+ * pools (groups is 1), and dense as a 1x1 window over [1, rows, 1, K]. op has been verified. */
 qn_window qn_window_of(const qn_op *op);
 /* Every rule that a pass may rely on: signatures, names, types as inferred, scales finite and
  * positive, constants of the right size, definitions before uses, offsets that do not overlap
@@ -361,12 +392,30 @@ typedef enum { QN_IN_CONST, QN_IN_INPUT, QN_IN_OUTPUT, QN_IN_MEMORY } qn_place_k
 typedef struct {
   qn_place_kind kind;
   int index;             /* of the parameter or the result */
-  const qn_value *value; /* of a constant */
+  const qn_value *value; /* of a constant; in memory: the value whose offset counts */
   int64_t offset;        /* in memory; -1: not planned yet */
 } qn_place;
-/* Views share their operand's place; a value that is returned, or whose view is, lives in the
- * caller's output; the rest in memory. */
+/* The rules, first match:
+ *   1. a constant is in QN_IN_CONST, a parameter in QN_IN_INPUT, returned or not;
+ *   2. a returned value is in the output of the first index that returns it;
+ *   3. a view (reshape, flatten) is where its operand is;
+ *   4. a value with a returned view is where that view is: of those that are reached through views
+ *      that are not returned, the one with the lowest output;
+ *   5. every other value is in memory, at its own offset. Views have no offset of their own.
+ * So: a view whose place equals its operand's needs no code and any other is a copy; a result i
+ * that is not placed in output i (a constant, a parameter, or returned twice) is copied at the end. */
 qn_place qn_place_of(const qn_func *f, const qn_value *v);
+bool qn_same_place(const qn_place *a, const qn_place *b);
 int64_t qn_memory_bytes(const qn_func *f); /* of a planned function: end of the highest place */
+
+/* Parameters and results of a function numbered from 0 in order of definition, so that a pass can
+ * keep an array beside them. */
+typedef struct {
+  const qn_value **values; /* by number */
+  int32_t count, *slots;
+  uint32_t mask;
+} qn_numbering;
+void qn_number_values(qn_arena *a, const qn_func *f, qn_numbering *out);
+int32_t qn_number_of(const qn_numbering *n, const qn_value *v); /* -1: not of this function */
 
 #endif
