@@ -100,7 +100,10 @@ float qn_scale_at(const qn_type *t, int64_t channel) {
 
 int64_t qn_int_at(qn_elem e, const void *data, int64_t i) {
   switch (e) {
-  case QN_i4: return (((const uint8_t *)data)[i / 2] >> (i % 2 * 4) & 15 ^ 8) - 8;
+  case QN_i4: {
+    int half = ((const uint8_t *)data)[i / 2] >> (i % 2 * 4) & 15;
+    return half < 8 ? half : half - 16;
+  }
   case QN_i8: return ((const int8_t *)data)[i];
   case QN_u8:
   case QN_bool: return ((const uint8_t *)data)[i];
