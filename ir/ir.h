@@ -407,6 +407,9 @@ typedef struct {
 qn_place qn_place_of(const qn_func *f, const qn_value *v);
 bool qn_same_place(const qn_place *a, const qn_place *b);
 int64_t qn_memory_bytes(const qn_func *f); /* of a planned function: end of the highest place */
+/* Of a function with any offset: every value in memory and every scratch has one that is aligned,
+ * and none overlaps what is alive. A part of qn_verify. */
+qn_status qn_check_memory(qn_module *m, const qn_func *f) QN_MUST_CHECK;
 
 /* Parameters and results of a function numbered from 0 in order of definition, so that a pass can
  * keep an array beside them. */

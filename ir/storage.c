@@ -3,7 +3,10 @@
  *
  * Views form trees: the root is computed, a parameter or a constant, every other node holds the
  * root's bytes. A computed root may write straight into an output that one of its views returns,
- * and no other tree wants that output, because a returned value belongs to one tree. */
+ * and no other tree wants that output, because a returned value belongs to one tree.
+ *
+ * The check of a plan walks the ops with the values that are alive; the result of an op may take
+ * the bytes of an operand that dies there when qn_bind allows it. */
 #include "ir.h"
 
 static bool is_view(const qn_value *v) { return v->kind == QN_RESULT && qn_ops[v->def->code].view; }
@@ -103,3 +106,157 @@ void qn_number_values(qn_arena *a, const qn_func *f, qn_numbering *out) {
 }
 
 int32_t qn_number_of(const qn_numbering *n, const qn_value *v) { return *find_slot(n, v) - 1; }
+
+/* ------------------------------------------------------------------ overlaps */
+
+enum { SCRATCH_ALIGN = 16 };
+
+#define NUM(x)    ((long long)(x))
+#define FAIL(...) return qn_error(&c->m->src, __VA_ARGS__)
+
+/* A value in memory, from its op to the last one that reads it or a view of it. */
+typedef struct {
+  const qn_value *v;
+  int64_t begin, end; /* bytes */
+  int32_t last;       /* index of an op */
+} tenant;
+
+/* A walk over the ops of f that keeps the values alive. */
+typedef struct {
+  qn_module *m;
+  const qn_func *f;
+  tenant *alive;
+  int32_t count;
+} sweep;
+
+/* The value whose bytes in memory v uses, or NULL. */
+static const qn_value *tenant_of(const qn_func *f, const qn_value *v) {
+  qn_place p = qn_place_of(f, v);
+  return p.kind == QN_IN_MEMORY ? p.value : NULL;
+}
+
+static bool overlap(const tenant *x, int64_t begin, int64_t end) {
+  return x->begin < end && begin < x->end;
+}
+
+/* Index of the last op that reads each value's bytes, by the value's number; -1: none. */
+static int32_t *find_last_uses(qn_arena *a, const qn_func *f, const qn_numbering *numbers) {
+  int32_t *last = qn_alloc(a, ((size_t)numbers->count + 1) * sizeof *last), index = 0;
+  for (int32_t i = 0; i < numbers->count; i++) last[i] = -1;
+  for (const qn_op *op = f->first; op; op = op->next, index++) {
+    for (int i = 0; i < op->in_count; i++) {
+      const qn_value *v = tenant_of(f, op->in[i]);
+      if (v) last[qn_number_of(numbers, v)] = index;
+    }
+  }
+  return last;
+}
+
+/* Values that are not a place of their own carry no offset. */
+static qn_status check_offsets(sweep *c, const qn_numbering *numbers, bool *out_planned) {
+  *out_planned = false;
+  for (int32_t i = 0; i < numbers->count; i++) {
+    const qn_value *v = numbers->values[i];
+    if (v->offset < 0) continue;
+    *out_planned = true;
+    if (tenant_of(c->f, v) != v)
+      FAIL(v->kind == QN_RESULT ? v->def->loc : v->loc,
+           "'%%%s' is an input, an output or a view and cannot be at %lld in memory", v->name,
+           NUM(v->offset));
+  }
+  for (const qn_op *op = c->f->first; op; op = op->next) *out_planned |= op->scratch >= 0;
+  return QN_OK;
+}
+
+static qn_status check_bounds(sweep *c, const qn_op *op, const char *what, int64_t begin,
+                              int64_t bytes, int64_t align) {
+  if (begin % align != 0)
+    FAIL(op->loc, "%s must be at a multiple of %lld, got %lld", what, NUM(align), NUM(begin));
+  if (begin > INT32_MAX - bytes)
+    FAIL(op->loc, "%s of %lld bytes at %lld is beyond the %d bytes of memory", what, NUM(bytes),
+         NUM(begin), INT32_MAX);
+  return QN_OK;
+}
+
+/* The scratch of op overlaps nothing that is alive while it runs, its result included. */
+static qn_status check_scratch(sweep *c, const qn_op *op, int64_t bytes, const tenant *result) {
+  if (bytes == 0) return QN_OK;
+  int64_t begin = op->scratch;
+  if (begin < 0) FAIL(op->loc, "'%%%s' needs %lld bytes of scratch", op->out->name, NUM(bytes));
+  QN_TRY(check_bounds(c, op, "scratch", begin, bytes, SCRATCH_ALIGN));
+  if (result && overlap(result, begin, begin + bytes))
+    FAIL(op->loc, "scratch at %lld overlaps the result at %lld", NUM(begin), NUM(result->begin));
+  for (int32_t i = 0; i < c->count; i++) {
+    const tenant *x = &c->alive[i];
+    if (overlap(x, begin, begin + bytes))
+      FAIL(op->loc, "scratch at %lld overlaps '%%%s' at %lld", NUM(begin), x->v->name,
+           NUM(x->begin));
+  }
+  return QN_OK;
+}
+
+/* op, number `now`, is the last to read x, and may write over it wherever it reads it. */
+static bool may_replace(const sweep *c, const qn_op *op, int32_t now, const qn_call *call,
+                        const tenant *x) {
+  if (x->last != now || x->begin != op->out->offset) return false;
+  for (int i = 0; i < op->in_count; i++) {
+    if (tenant_of(c->f, op->in[i]) == x->v && !call->in_place[i]) return false;
+  }
+  return true;
+}
+
+static qn_status check_result(sweep *c, const qn_op *op, int32_t now, const qn_call *call,
+                              const tenant *result) {
+  const qn_type *t = &result->v->type;
+  QN_TRY(
+      check_bounds(c, op, "result", result->begin, qn_bytes(t), (qn_elem_bits(t->elem) + 7) / 8));
+  for (int32_t i = 0; i < c->count; i++) {
+    const tenant *x = &c->alive[i];
+    if (overlap(x, result->begin, result->end) && !may_replace(c, op, now, call, x))
+      FAIL(op->loc, "result at %lld overlaps '%%%s' at %lld", NUM(result->begin), x->v->name,
+           NUM(x->begin));
+  }
+  return QN_OK;
+}
+
+static qn_status check_op(sweep *c, const qn_op *op, int32_t now, int32_t last) {
+  qn_call call;
+  qn_bind(op, &call);
+  const qn_value *y = op->out;
+  bool in_memory = tenant_of(c->f, y) == y;
+  if (in_memory && y->offset < 0)
+    FAIL(op->loc, "'%%%s' has no offset in memory, others have", y->name);
+  tenant own = {y, y->offset, y->offset + qn_bytes(&y->type), last};
+  int32_t kept = 0;
+  for (int32_t i = 0; i < c->count; i++) {
+    if (c->alive[i].last >= now) c->alive[kept++] = c->alive[i];
+  }
+  c->count = kept;
+  QN_TRY(check_scratch(c, op, call.scratch_bytes, in_memory ? &own : NULL));
+  if (!in_memory) return QN_OK;
+  QN_TRY(check_result(c, op, now, &call, &own));
+  c->alive[c->count++] = own;
+  return QN_OK;
+}
+
+static qn_status check_sweep(sweep *c, qn_arena *a) {
+  qn_numbering numbers;
+  bool planned;
+  qn_number_values(a, c->f, &numbers);
+  QN_TRY(check_offsets(c, &numbers, &planned));
+  if (!planned) return QN_OK;
+  const int32_t *last = find_last_uses(a, c->f, &numbers);
+  c->alive = qn_alloc(a, ((size_t)numbers.count + 1) * sizeof *c->alive);
+  int32_t now = 0;
+  for (const qn_op *op = c->f->first; op; op = op->next, now++)
+    QN_TRY(check_op(c, op, now, last[qn_number_of(&numbers, op->out)]));
+  return QN_OK;
+}
+
+qn_status qn_check_memory(qn_module *m, const qn_func *f) {
+  qn_arena a = {0};
+  sweep c = {.m = m, .f = f};
+  qn_status status = check_sweep(&c, &a);
+  qn_free_arena(&a);
+  return status;
+}
