@@ -1,0 +1,375 @@
+/* A planned main function -> LLVM functions that call the runtime's kernels.
+ *
+ * Each distinct (kernel, parameters, absent operands, operands that the result overwrites) becomes
+ * one internal function whose arguments are the tensors' addresses. Its body is a call of the
+ * kernel, always inlined, with the parameters as a constant: that is what specialises the kernel.
+ * Layers of equal shape share the code. It also tells LLVM what the plan knows: the tensors do not
+ * overlap, except where the result takes an operand's place.
+ *
+ * On top of them stand the three exported symbols: NAME_init, NAME_run (one argument per tensor) and
+ * NAME_model (runtime/quern.h), whose `run` takes arrays of addresses. */
+#include <string.h>
+#include "../runtime/quern.h"
+#include "unit.h"
+
+/* One specialised kernel. */
+typedef struct variant {
+  qn_call call;
+  uint32_t present; /* operands that are not absent */
+  uint32_t shared;  /* operands that overlap the result */
+  bool scratch;
+  LLVMValueRef function;
+  LLVMTypeRef type;
+  struct variant *next;
+} variant;
+
+typedef struct {
+  qn_unit *u;
+  LLVMBuilderRef b;
+  LLVMValueRef run; /* NAME_run */
+  int input_count;
+  variant *variants;
+  int variant_count;
+} emitter;
+
+enum { MEMORY_ALIGN = 64 };
+
+static qn_arena *arena(emitter *e) { return &e->u->m->arena; }
+
+static LLVMValueRef number(emitter *e, LLVMTypeRef type, int64_t n) {
+  (void)e;
+  return LLVMConstInt(type, (unsigned long long)n, 1);
+}
+
+static LLVMValueRef private_constant(emitter *e, const char *name, LLVMValueRef value) {
+  LLVMValueRef global = LLVMAddGlobal(e->u->module, LLVMTypeOf(value), name);
+  LLVMSetInitializer(global, value);
+  LLVMSetGlobalConstant(global, 1);
+  LLVMSetLinkage(global, LLVMPrivateLinkage);
+  LLVMSetUnnamedAddress(global, LLVMGlobalUnnamedAddr);
+  return global;
+}
+
+static LLVMValueRef byte_constant(emitter *e, const char *name, const void *bytes, size_t size) {
+  return private_constant(e, name, LLVMConstStringInContext2(e->u->context, bytes, size, 1));
+}
+
+static LLVMValueRef add_function(emitter *e, const char *name, LLVMTypeRef type) {
+  LLVMValueRef function = LLVMAddFunction(e->u->module, name, type);
+  qn_set_function_attributes(e->u, function);
+  LLVMAppendBasicBlockInContext(e->u->context, function, "entry");
+  LLVMPositionBuilderAtEnd(e->b, LLVMGetEntryBasicBlock(function));
+  return function;
+}
+
+static LLVMValueRef at_offset(emitter *e, LLVMValueRef base, int64_t offset) {
+  if (offset == 0) return base;
+  LLVMValueRef index = number(e, e->u->size, offset);
+  return LLVMBuildInBoundsGEP2(e->b, e->u->i8, base, &index, 1, "");
+}
+
+/* ------------------------------------------------------------------ specialised kernels */
+
+static int argument_count(const variant *v) {
+  return __builtin_popcount(v->present) + 1 + (v->scratch ? 1 : 0);
+}
+
+static bool same_variant(const variant *a, const variant *b) {
+  return a->call.kernel == b->call.kernel && a->call.in_count == b->call.in_count &&
+         a->present == b->present && a->shared == b->shared && a->scratch == b->scratch &&
+         a->call.param_bytes == b->call.param_bytes &&
+         memcmp(a->call.params, b->call.params, (size_t)a->call.param_bytes) == 0;
+}
+
+/* Arguments that overlap no other are noalias; all are addresses of something. */
+static void mark_arguments(emitter *e, const variant *v) {
+  unsigned index = 1;
+  for (int i = 0; i < v->call.in_count; i++) {
+    if (!(v->present >> i & 1)) continue;
+    if (!(v->shared >> i & 1)) qn_add_attribute(e->u, v->function, index, "noalias");
+    qn_add_attribute(e->u, v->function, index++, "nonnull");
+  }
+  if (!v->shared) qn_add_attribute(e->u, v->function, index, "noalias");
+  qn_add_attribute(e->u, v->function, index++, "nonnull");
+  if (!v->scratch) return;
+  qn_add_attribute(e->u, v->function, index, "noalias");
+  qn_add_attribute(e->u, v->function, index, "nonnull");
+}
+
+/* The body: operands into an array, and the kernel. */
+static void emit_kernel_call(emitter *e, const variant *v, LLVMValueRef kernel, const char *name) {
+  qn_unit *u = e->u;
+  LLVMValueRef params = byte_constant(e, qn_format(arena(e), "%s.params", name), v->call.params,
+                                      (size_t)v->call.param_bytes);
+  LLVMSetAlignment(params, 16);
+  LLVMTypeRef array = LLVMArrayType2(u->pointer, QN_KERNEL_OPERANDS);
+  LLVMValueRef in = LLVMBuildAlloca(e->b, array, "in");
+  unsigned next = 0;
+  for (int i = 0; i < v->call.in_count; i++) {
+    LLVMValueRef index = number(e, u->i32, i);
+    LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, u->pointer, in, &index, 1, "");
+    LLVMBuildStore(e->b, v->present >> i & 1 ? LLVMGetParam(v->function, next++) : LLVMConstNull(u->pointer),
+                   slot);
+  }
+  LLVMValueRef out = LLVMGetParam(v->function, next++);
+  LLVMValueRef scratch = v->scratch ? LLVMGetParam(v->function, next) : LLVMConstNull(u->pointer);
+  LLVMValueRef arguments[] = {params, in, out, scratch};
+  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(kernel), kernel, arguments, 4, "");
+  LLVMBuildRetVoid(e->b);
+}
+
+/* The function for `wanted`, made when it is the first of its kind. The builder is left anywhere. */
+static qn_status find_variant(emitter *e, const variant *wanted, const variant **out) {
+  variant **end = &e->variants;
+  for (; *end; end = &(*end)->next) {
+    *out = *end;
+    if (same_variant(*end, wanted)) return QN_OK;
+  }
+  const char *kernel_name = qn_kernel_names[wanted->call.kernel];
+  LLVMValueRef kernel =
+      LLVMGetNamedFunction(e->u->module, qn_format(arena(e), "qn_kernel_%s", kernel_name));
+  if (!kernel) return qn_bug("the runtime has no kernel '%s'", kernel_name);
+
+  variant *v = *end = qn_alloc(arena(e), sizeof *v);
+  *v = *wanted;
+  LLVMTypeRef types[QN_MAX_IN + 2];
+  for (int i = 0; i < argument_count(v); i++) types[i] = e->u->pointer;
+  v->type = LLVMFunctionType(e->u->nothing, types, (unsigned)argument_count(v), 0);
+  const char *name = qn_format(arena(e), "%s_%d", kernel_name, e->variant_count++);
+  v->function = add_function(e, name, v->type);
+  LLVMSetLinkage(v->function, LLVMInternalLinkage);
+  qn_add_attribute(e->u, v->function, LLVMAttributeFunctionIndex, "noinline");
+  mark_arguments(e, v);
+  emit_kernel_call(e, v, kernel, name);
+  *out = v;
+  return QN_OK;
+}
+
+/* ------------------------------------------------------------------ the main function */
+
+/* The address of a place, inside NAME_run. */
+static LLVMValueRef address(emitter *e, const qn_place *place) {
+  const qn_unit *u = e->u;
+  const qn_weight *w;
+  switch (place->kind) {
+  case QN_IN_INPUT: return LLVMGetParam(e->run, (unsigned)(1 + place->index));
+  case QN_IN_OUTPUT: return LLVMGetParam(e->run, (unsigned)(1 + e->input_count + place->index));
+  case QN_IN_MEMORY:
+    return at_offset(e, LLVMGetParam(e->run, 0), u->weights.memory_bytes + place->offset);
+  case QN_IN_CONST: break;
+  }
+  w = qn_find_weight(&u->weights, place->value);
+  return at_offset(e, w->decoded ? LLVMGetParam(e->run, 0) : u->blob, w->offset);
+}
+
+static bool overlap(const qn_place *a, int64_t a_bytes, const qn_place *b, int64_t b_bytes) {
+  if (a->kind != b->kind || a->kind == QN_IN_CONST || a->kind == QN_IN_INPUT) return false;
+  if (a->kind == QN_IN_OUTPUT) return a->index == b->index;
+  return a->offset < b->offset + b_bytes && b->offset < a->offset + a_bytes;
+}
+
+/* Calls the kernel on values where they are; the result's place is given, not the result's value's,
+ * because results are also copied into further outputs. */
+static qn_status emit_call(emitter *e, const qn_call *call, const qn_place *out, int64_t out_bytes,
+                           int64_t scratch) {
+  variant wanted = {.call = *call, .scratch = call->scratch_bytes > 0};
+  LLVMValueRef arguments[QN_MAX_IN + 2];
+  unsigned count = 0;
+  LLVMBasicBlockRef here = LLVMGetLastBasicBlock(e->run);
+  LLVMPositionBuilderAtEnd(e->b, here);
+  for (int i = 0; i < call->in_count; i++) {
+    if (!call->in[i]) continue;
+    qn_place place = qn_place_of(e->u->f, call->in[i]);
+    if (place.kind == QN_IN_MEMORY && place.offset < 0)
+      return qn_bug("'%%%s' has no place in memory; run pass 'plan-memory'", call->in[i]->name);
+    wanted.present |= 1u << i;
+    if (overlap(&place, qn_bytes(&call->in[i]->type), out, out_bytes)) wanted.shared |= 1u << i;
+    arguments[count++] = address(e, &place);
+  }
+  if (out->kind == QN_IN_MEMORY && out->offset < 0)
+    return qn_bug("a result of '%s' has no place in memory; run pass 'plan-memory'",
+                  qn_kernel_names[call->kernel]);
+  arguments[count++] = address(e, out);
+  if (wanted.scratch) {
+    if (scratch < 0) return qn_bug("'%s' has no scratch memory", qn_kernel_names[call->kernel]);
+    arguments[count++] = at_offset(e, LLVMGetParam(e->run, 0), e->u->weights.memory_bytes + scratch);
+  }
+  const variant *v;
+  QN_TRY(find_variant(e, &wanted, &v));
+  LLVMPositionBuilderAtEnd(e->b, here);
+  LLVMBuildCall2(e->b, v->type, v->function, arguments, count, "");
+  return QN_OK;
+}
+
+static qn_status emit_op(emitter *e, const qn_op *op) {
+  qn_place out = qn_place_of(e->u->f, op->out);
+  if (qn_ops[op->code].view) {
+    qn_place in = qn_place_of(e->u->f, op->in[0]);
+    if (qn_same_place(&in, &out)) return QN_OK;
+  }
+  qn_call call;
+  qn_bind(op, &call);
+  return emit_call(e, &call, &out, qn_bytes(&op->out->type), op->scratch);
+}
+
+/* A result that is a constant, a parameter, or another output too. */
+static qn_status emit_result(emitter *e, int index) {
+  const qn_value *v = e->u->f->results[index];
+  qn_place from = qn_place_of(e->u->f, v), to = {.kind = QN_IN_OUTPUT, .index = index};
+  if (from.kind == to.kind && from.index == index) return QN_OK;
+  const qn_copy_params params = {.bytes = (int32_t)qn_bytes(&v->type)};
+  qn_call call = {.kernel = QN_KERNEL_copy, .param_bytes = sizeof params, .in_count = 1, .in = {v}};
+  memcpy(call.params, &params, sizeof params);
+  return emit_call(e, &call, &to, params.bytes, -1);
+}
+
+/* Returns QUERN_EALIGN from function when its first argument is NULL or misaligned. */
+static void emit_memory_check(emitter *e, LLVMValueRef function) {
+  if (e->u->memory_bytes == 0) return;
+  LLVMValueRef memory = LLVMGetParam(function, 0);
+  LLVMValueRef low = LLVMBuildAnd(e->b, LLVMBuildPtrToInt(e->b, memory, e->u->size, ""),
+                                  number(e, e->u->size, MEMORY_ALIGN - 1), "");
+  LLVMValueRef bad = LLVMBuildOr(e->b, LLVMBuildIsNull(e->b, memory, ""),
+                                 LLVMBuildIsNotNull(e->b, low, ""), "bad");
+  LLVMBasicBlockRef refuse = LLVMAppendBasicBlockInContext(e->u->context, function, "refuse");
+  LLVMBasicBlockRef good = LLVMAppendBasicBlockInContext(e->u->context, function, "good");
+  LLVMBuildCondBr(e->b, bad, refuse, good);
+  LLVMPositionBuilderAtEnd(e->b, refuse);
+  LLVMBuildRet(e->b, number(e, e->u->i32, QUERN_EALIGN));
+  LLVMPositionBuilderAtEnd(e->b, good);
+}
+
+static qn_status emit_run(emitter *e) {
+  const qn_func *f = e->u->f;
+  unsigned count = (unsigned)(1 + e->input_count + f->result_count);
+  LLVMTypeRef *types = qn_alloc(arena(e), count * sizeof *types);
+  for (unsigned i = 0; i < count; i++) types[i] = e->u->pointer;
+  e->run = add_function(e, qn_format(arena(e), "%s_run", e->u->options->name),
+                        LLVMFunctionType(e->u->i32, types, count, 0));
+  qn_add_attribute(e->u, e->run, LLVMAttributeFunctionIndex, "noinline");
+  emit_memory_check(e, e->run);
+  for (const qn_op *op = f->first; op; op = op->next) QN_TRY(emit_op(e, op));
+  for (int i = 0; i < f->result_count; i++) QN_TRY(emit_result(e, i));
+  LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
+  LLVMBuildRet(e->b, number(e, e->u->i32, QUERN_OK));
+  return QN_OK;
+}
+
+static LLVMValueRef emit_init(emitter *e) {
+  LLVMTypeRef type = LLVMFunctionType(e->u->i32, &e->u->pointer, 1, 0);
+  LLVMValueRef init =
+      add_function(e, qn_format(arena(e), "%s_init", e->u->options->name), type);
+  emit_memory_check(e, init);
+  LLVMBuildRet(e->b, number(e, e->u->i32, QUERN_OK));
+  return init;
+}
+
+/* run(memory, inputs, outputs) of the description. */
+static LLVMValueRef emit_adapter(emitter *e) {
+  qn_unit *u = e->u;
+  LLVMTypeRef types[] = {u->pointer, u->pointer, u->pointer};
+  LLVMValueRef adapter = add_function(e, "run", LLVMFunctionType(u->i32, types, 3, 0));
+  LLVMSetLinkage(adapter, LLVMInternalLinkage);
+  int count = 1 + e->input_count + u->f->result_count;
+  LLVMValueRef *arguments = qn_alloc(arena(e), (size_t)count * sizeof *arguments);
+  arguments[0] = LLVMGetParam(adapter, 0);
+  for (int i = 1; i < count; i++) {
+    bool output = i > e->input_count;
+    LLVMValueRef index = number(e, u->i32, output ? i - 1 - e->input_count : i - 1);
+    LLVMValueRef list = LLVMGetParam(adapter, output ? 2 : 1);
+    LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, u->pointer, list, &index, 1, "");
+    arguments[i] = LLVMBuildLoad2(e->b, u->pointer, slot, "");
+  }
+  LLVMBuildRet(e->b, LLVMBuildCall2(e->b, LLVMGlobalGetValueType(e->run), e->run, arguments,
+                                    (unsigned)count, ""));
+  return adapter;
+}
+
+/* ------------------------------------------------------------------ the description */
+
+static LLVMValueRef text_constant(emitter *e, const char *text) {
+  return byte_constant(e, "text", text, strlen(text) + 1);
+}
+
+static LLVMValueRef structure(emitter *e, LLVMValueRef *fields, unsigned count) {
+  return LLVMConstStructInContext(e->u->context, fields, count, 0);
+}
+
+/* A quern_tensor. */
+static LLVMValueRef describe_tensor(emitter *e, const qn_value *v) {
+  static const int32_t ids[] = {
+#define QN_ELEM(name, bits, id, doc) id,
+#include "../ir/elems.def"
+  };
+  qn_unit *u = e->u;
+  const qn_type *t = &v->type;
+  LLVMValueRef dims[QN_MAX_RANK];
+  for (int i = 0; i < t->rank; i++) dims[i] = number(e, u->i32, t->dim[i]);
+  bool one_scale = t->q.on && !t->q.scales;
+  LLVMValueRef fields[] = {
+      text_constant(e, v->name),
+      number(e, u->i32, ids[t->elem]),
+      number(e, u->i32, t->rank),
+      t->rank ? private_constant(e, "dims", LLVMConstArray2(u->i32, dims, (unsigned)t->rank))
+              : LLVMConstNull(u->pointer),
+      LLVMConstReal(u->real, one_scale ? t->q.scale : 0),
+      number(e, u->i32, one_scale ? t->q.zero : 0),
+      number(e, u->size, qn_bytes(t)),
+  };
+  return structure(e, fields, sizeof fields / sizeof *fields);
+}
+
+static LLVMValueRef tensor_list(emitter *e, const char *name, LLVMValueRef *at, int count) {
+  if (count == 0) return LLVMConstNull(e->u->pointer);
+  return private_constant(e, name, LLVMConstArray2(LLVMTypeOf(at[0]), at, (uint64_t)count));
+}
+
+/* The quern_model. */
+static void emit_description(emitter *e, LLVMValueRef init, LLVMValueRef adapter) {
+  qn_unit *u = e->u;
+  LLVMValueRef *inputs = qn_alloc(arena(e), (size_t)e->input_count * sizeof *inputs);
+  LLVMValueRef outputs[QN_MAX_IN];
+  int count = 0;
+  for (const qn_value *p = u->f->params; p; p = p->next) inputs[count++] = describe_tensor(e, p);
+  for (int i = 0; i < u->f->result_count; i++) outputs[i] = describe_tensor(e, u->f->results[i]);
+  LLVMValueRef fields[] = {
+      number(e, u->i32, QUERN_ABI),
+      text_constant(e, u->m->name),
+      number(e, u->size, u->memory_bytes),
+      number(e, u->size, MEMORY_ALIGN),
+      number(e, u->i32, e->input_count),
+      number(e, u->i32, u->f->result_count),
+      tensor_list(e, "inputs", inputs, e->input_count),
+      tensor_list(e, "outputs", outputs, u->f->result_count),
+      init,
+      adapter,
+  };
+  LLVMValueRef model = structure(e, fields, sizeof fields / sizeof *fields);
+  LLVMValueRef global = LLVMAddGlobal(u->module, LLVMTypeOf(model),
+                                      qn_format(arena(e), "%s_model", u->options->name));
+  LLVMSetInitializer(global, model);
+  LLVMSetGlobalConstant(global, 1);
+}
+
+/* The weights, by name only: without their bytes no optimisation looks into them, and its time does
+ * not depend on their size. */
+static void declare_blob(qn_unit *u) {
+  LLVMTypeRef type = LLVMArrayType2(u->i8, (uint64_t)u->weights.blob_bytes);
+  u->blob = LLVMAddGlobal(u->module, type, qn_format(&u->m->arena, "%s_weights", u->options->name));
+  LLVMSetGlobalConstant(u->blob, 1);
+  LLVMSetVisibility(u->blob, LLVMHiddenVisibility);
+  LLVMSetAlignment(u->blob, MEMORY_ALIGN);
+}
+
+qn_status qn_emit_model(qn_unit *u) {
+  emitter e = {.u = u, .b = LLVMCreateBuilderInContext(u->context)};
+  for (const qn_value *p = u->f->params; p; p = p->next) e.input_count++;
+  declare_blob(u);
+  qn_status status = emit_run(&e);
+  if (status == QN_OK) {
+    LLVMValueRef init = emit_init(&e);
+    emit_description(&e, init, emit_adapter(&e));
+  }
+  LLVMDisposeBuilder(e.b);
+  return status;
+}

@@ -1,0 +1,72 @@
+/* The object for `host`, the very bytes that `quern compile` writes, loaded into this process. */
+#include <llvm-c/LLJIT.h>
+#include <llvm-c/Orc.h>
+#include <stdlib.h>
+#include "../runtime/quern.h"
+#include "unit.h"
+
+struct qn_program {
+  LLVMOrcLLJITRef jit;
+  const quern_model *model;
+  void *memory;
+};
+
+static qn_status orc_bug(LLVMErrorRef error) {
+  char *why = LLVMGetErrorMessage(error);
+  qn_status status = qn_bug("loading: %s", why);
+  LLVMDisposeErrorMessage(why);
+  return status;
+}
+
+static qn_status load_object(qn_program *p, const qn_object *object, const char *symbol) {
+  LLVMErrorRef error = LLVMOrcCreateLLJIT(&p->jit, NULL);
+  if (error) return orc_bug(error);
+  LLVMMemoryBufferRef buffer =
+      LLVMCreateMemoryBufferWithMemoryRangeCopy(object->bytes, object->size, "model");
+  error = LLVMOrcLLJITAddObjectFile(p->jit, LLVMOrcLLJITGetMainJITDylib(p->jit), buffer);
+  if (error) return orc_bug(error);
+  LLVMOrcExecutorAddress address;
+  error = LLVMOrcLLJITLookup(p->jit, &address, symbol);
+  if (error) return orc_bug(error);
+  p->model = (const quern_model *)(uintptr_t)address;
+  return QN_OK;
+}
+
+static qn_status start_model(qn_program *p) {
+  size_t align = p->model->memory_align;
+  size_t bytes = (p->model->memory_bytes + align) / align * align;
+  p->memory = aligned_alloc(align, bytes);
+  if (!p->memory) return qn_io_error("quern", "no memory for the model's %zu bytes", bytes);
+  int32_t code = p->model->init(p->memory);
+  return code == QUERN_OK ? QN_OK : qn_bug("the model's init returns %d", (int)code);
+}
+
+qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **out) {
+  qn_compile_options host = *options;
+  host.target = qn_find_target("host");
+  host.emit = QN_EMIT_OBJ;
+  qn_object object;
+  *out = NULL;
+  QN_TRY(qn_compile(m, &host, &object));
+  qn_program *p = calloc(1, sizeof *p);
+  if (!p) return qn_io_error("quern", "no memory for the model");
+  qn_status status = load_object(p, &object, qn_format(&m->arena, "%s_model", host.name));
+  if (status == QN_OK) status = start_model(p);
+  if (status == QN_OK) *out = p;
+  else qn_unload(p);
+  return status;
+}
+
+qn_status qn_run(qn_program *p, const void *const *inputs, void *const *outputs) {
+  int32_t code = p->model->run(p->memory, inputs, outputs);
+  return code == QUERN_OK ? QN_OK : qn_bug("the model's run returns %d", (int)code);
+}
+
+void qn_unload(qn_program *p) {
+  if (p->jit) {
+    LLVMErrorRef error = LLVMOrcDisposeLLJIT(p->jit);
+    if (error) LLVMConsumeError(error);
+  }
+  free(p->memory);
+  free(p);
+}

@@ -1,0 +1,202 @@
+/* A planned module -> a checked object, assembly or LLVM text, and its C header.
+ *
+ * Order: plan the weights; read the runtime; emit the model; optimise, without the weights' bytes;
+ * attach them; let the back end make an object; add the helpers that it found missing and repeat;
+ * check. The module is copied before every emission, because the back end changes what it emits. */
+#include <llvm-c/Analysis.h>
+#include <llvm-c/Core.h>
+#include <llvm-c/ErrorHandling.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "unit.h"
+
+/* ------------------------------------------------------------------ messages of LLVM */
+
+/* LLVM gives up, for example on an instruction that it cannot select. */
+static void on_fatal_error(const char *why) {
+  qn_status status = qn_bug("LLVM: %s", why);
+  exit(status);
+}
+
+/* "stack frame size (104) exceeds limit (0) in function 'conv2d_i8_0'" */
+static void add_frame(qn_unit *u, const char *text) {
+  long long bytes;
+  int start = 0;
+  if (sscanf(text, "stack frame size (%lld) exceeds limit (%*d) in function '%n", &bytes, &start) != 1 ||
+      start == 0)
+    return;
+  qn_frame *frame = qn_alloc(&u->m->arena, sizeof *frame);
+  const char *end = strrchr(text + start, '\'');
+  size_t size = end ? (size_t)(end - text) - (size_t)start : strlen(text + start);
+  *frame = (qn_frame){qn_strndup(&u->m->arena, text + start, size), bytes, u->frames};
+  u->frames = frame;
+}
+
+static void on_diagnostic(LLVMDiagnosticInfoRef info, void *context) {
+  qn_unit *u = context;
+  char *text = LLVMGetDiagInfoDescription(info);
+  LLVMDiagnosticSeverity severity = LLVMGetDiagInfoSeverity(info);
+  if (severity == LLVMDSError && !u->failure) u->failure = qn_strndup(&u->m->arena, text, strlen(text));
+  if (severity == LLVMDSWarning) add_frame(u, text);
+  LLVMDisposeMessage(text);
+}
+
+/* ------------------------------------------------------------------ code */
+
+static qn_status verify(qn_unit *u) {
+  char *why = NULL;
+  qn_status status = QN_OK;
+  if (LLVMVerifyModule(u->module, LLVMReturnStatusAction, &why)) status = qn_bug("LLVM module: %s", why);
+  LLVMDisposeMessage(why);
+  return status;
+}
+
+/* Gives the weights their bytes, in a section of their own that a linker script can place. */
+static void attach_weights(qn_unit *u) {
+  u->blob = LLVMGetNamedGlobal(u->module, qn_format(&u->m->arena, "%s_weights", u->options->name));
+  if (!u->blob) return;
+  size_t size = (size_t)u->weights.blob_bytes;
+  LLVMSetInitializer(u->blob, LLVMConstStringInContext2(u->context, (const char *)u->weights.blob, size, 1));
+  LLVMSetVisibility(u->blob, LLVMDefaultVisibility);
+  LLVMSetLinkage(u->blob, LLVMInternalLinkage);
+  LLVMSetSection(u->blob, qn_format(&u->m->arena, ".rodata.%s_weights", u->options->name));
+}
+
+static qn_status build_code(qn_unit *u) {
+  QN_TRY(qn_parse_runtime(u, &u->module));
+  LLVMSetModuleIdentifier(u->module, u->options->name, strlen(u->options->name));
+  LLVMSetSourceFileName(u->module, u->options->name, strlen(u->options->name));
+  QN_TRY(qn_emit_model(u));
+  QN_TRY(verify(u));
+  QN_TRY(qn_optimize_module(u, u->module, "globaldce,always-inline,globaldce"));
+  attach_weights(u);
+  return QN_OK;
+}
+
+/* One section per function, so that a linker can drop what a program does not use. */
+static void split_sections(qn_unit *u) {
+  for (LLVMValueRef f = LLVMGetFirstFunction(u->module); f; f = LLVMGetNextFunction(f)) {
+    size_t size;
+    if (!LLVMIsDeclaration(f))
+      LLVMSetSection(f, qn_format(&u->m->arena, ".text.%s", LLVMGetValueName2(f, &size)));
+  }
+}
+
+static qn_status generate(qn_unit *u, LLVMCodeGenFileType type, qn_object *out) {
+  split_sections(u);
+  u->frames = NULL;
+  LLVMModuleRef copy = LLVMCloneModule(u->module);
+  LLVMMemoryBufferRef buffer = NULL;
+  char *why = NULL;
+  qn_status status = QN_OK;
+  if (LLVMTargetMachineEmitToMemoryBuffer(u->machine, copy, type, &why, &buffer))
+    status = qn_bug("emitting: %s", why);
+  else if (u->failure)
+    status = qn_bug("emitting: %s", u->failure);
+  if (status == QN_OK) {
+    out->size = LLVMGetBufferSize(buffer);
+    out->bytes = qn_strndup(&u->m->arena, LLVMGetBufferStart(buffer), out->size);
+  }
+  LLVMDisposeMessage(why);
+  if (buffer) LLVMDisposeMemoryBuffer(buffer);
+  LLVMDisposeModule(copy);
+  return status;
+}
+
+/* The object, with every helper that the back end calls. Each round adds helpers that were missing. */
+static qn_status generate_closed(qn_unit *u, qn_object *out, qn_elf *out_elf) {
+  for (;;) {
+    QN_TRY(generate(u, LLVMObjectFile, out));
+    QN_TRY(qn_read_elf(&u->m->arena, out->bytes, out->size, out_elf));
+    if (out_elf->undefined_count == 0) return QN_OK;
+    for (int i = 0; i < out_elf->undefined_count; i++) {
+      bool found;
+      QN_TRY(qn_add_helper(u, out_elf->undefined[i], &found));
+      if (!found)
+        return qn_bug("code for target '%s' needs '%s', which the runtime does not have",
+                      u->options->target->name, out_elf->undefined[i]);
+    }
+  }
+}
+
+/* ------------------------------------------------------------------ checks */
+
+/* What the object promises: nothing undefined is left (generate_closed), nothing writable, three
+ * global symbols, a known stack. */
+static qn_status check_object(qn_unit *u, const qn_elf *elf) {
+  static const char *const exported[] = {"init", "run", "model"};
+  if (elf->writable) return qn_bug("the object has writable data in section '%s'", elf->writable);
+  for (int i = 0; i < elf->global_count; i++) {
+    bool known = false;
+    for (int j = 0; j < 3; j++) {
+      const char *name = qn_format(&u->m->arena, "%s_%s", u->options->name, exported[j]);
+      known = known || strcmp(name, elf->globals[i]) == 0;
+    }
+    if (!known) return qn_bug("the object exports '%s'", elf->globals[i]);
+  }
+  if (elf->global_count != 3) return qn_bug("the object exports %d symbols instead of 3", elf->global_count);
+  return QN_OK;
+}
+
+static qn_status print_llvm(qn_unit *u, qn_object *out) {
+  char *text = LLVMPrintModuleToString(u->module);
+  out->size = strlen(text);
+  out->bytes = qn_strndup(&u->m->arena, text, out->size);
+  LLVMDisposeMessage(text);
+  return QN_OK;
+}
+
+static qn_status build(qn_unit *u, qn_object *out) {
+  QN_TRY(build_code(u));
+  qn_elf elf;
+  QN_TRY(generate_closed(u, out, &elf));
+  QN_TRY(verify(u));
+  QN_TRY(check_object(u, &elf));
+  QN_TRY(qn_bound_stack(u, &out->stack_bytes));
+  out->text_bytes = elf.text_bytes;
+  out->memory_bytes = u->memory_bytes;
+  out->weight_bytes = u->weights.blob_bytes;
+  out->header = qn_header_text(u, out);
+  if (u->options->emit == QN_EMIT_ASM) return generate(u, LLVMAssemblyFile, out);
+  if (u->options->emit == QN_EMIT_LLVM) return print_llvm(u, out);
+  return QN_OK;
+}
+
+static qn_status plan(qn_unit *u) {
+  QN_TRY(qn_plan_weights(u->m, u->f, u->options->weights, &u->weights));
+  u->memory_bytes = u->weights.memory_bytes + qn_memory_bytes(u->f);
+  if (u->memory_bytes > INT32_MAX)
+    return qn_error(&u->m->src, qn_nowhere, "the model needs %lld bytes of memory, at most %d are possible",
+                    (long long)u->memory_bytes, INT32_MAX);
+  return QN_OK;
+}
+
+static void open_context(qn_unit *u) {
+  u->context = LLVMContextCreate();
+  LLVMContextSetDiagnosticHandler(u->context, on_diagnostic, u);
+  u->layout = LLVMCreateTargetDataLayout(u->machine);
+  u->i8 = LLVMInt8TypeInContext(u->context);
+  u->i32 = LLVMInt32TypeInContext(u->context);
+  u->size = LLVMIntPtrTypeInContext(u->context, u->layout);
+  u->real = LLVMFloatTypeInContext(u->context);
+  u->pointer = LLVMPointerTypeInContext(u->context, 0);
+  u->nothing = LLVMVoidTypeInContext(u->context);
+}
+
+qn_status qn_compile(qn_module *m, const qn_compile_options *options, qn_object *out) {
+  qn_unit u = {.m = m, .f = qn_main_func(m), .options = options};
+  *out = (qn_object){0};
+  if (!u.f) return qn_error(&m->src, qn_nowhere, "a model needs one function, or one named 'main'");
+  QN_TRY(plan(&u));
+  LLVMResetFatalErrorHandler();
+  LLVMInstallFatalErrorHandler(on_fatal_error);
+  QN_TRY(qn_open_machine(options->target, options->optimize, &u.machine));
+  open_context(&u);
+  qn_status status = build(&u, out);
+  if (u.module) LLVMDisposeModule(u.module);
+  LLVMDisposeTargetData(u.layout);
+  LLVMContextDispose(u.context);
+  LLVMDisposeTargetMachine(u.machine);
+  return status;
+}

@@ -1,0 +1,105 @@
+/* The final functions and their frames -> a bound of the stack that init and run take.
+ *
+ *   bound(f) = frame(f) + link + max over the functions g that f calls of bound(g)
+ *
+ * frame is what the back end reports through the attribute "warn-stack-size" (saved registers and
+ * locals), link the return address and what aligning the frame can cost. Functions that no code
+ * here calls are helpers that the back end calls (memcpy); where it does so is not visible in the
+ * IR, so all of them are added once, as if each called the next.
+ * Sound because nothing recurses and nothing is called through a pointer, which is checked. */
+#include <string.h>
+#include "unit.h"
+
+typedef struct {
+  LLVMValueRef function;
+  enum { NEW, OPEN, DONE } state;
+  int64_t bound;
+} node;
+
+typedef struct {
+  qn_unit *u;
+  int count, link;
+  node *at;
+} graph;
+
+static node *find_node(graph *g, LLVMValueRef function) {
+  for (int i = 0; i < g->count; i++) {
+    if (g->at[i].function == function) return &g->at[i];
+  }
+  return NULL;
+}
+
+static const char *name_of(LLVMValueRef function) {
+  size_t size;
+  return LLVMGetValueName2(function, &size);
+}
+
+static int64_t frame_of(const graph *g, LLVMValueRef function) {
+  for (const qn_frame *f = g->u->frames; f; f = f->next) {
+    if (strcmp(f->function, name_of(function)) == 0) return f->bytes;
+  }
+  return 0;
+}
+
+static qn_status bound_function(graph *g, node *n);
+
+/* Raises *deepest to the bound of what one instruction calls. */
+static qn_status bound_call(graph *g, const node *caller, LLVMValueRef instruction, int64_t *deepest) {
+  if (!LLVMIsACallInst(instruction)) return QN_OK;
+  LLVMValueRef called = LLVMGetCalledValue(instruction);
+  if (LLVMIsAInlineAsm(called)) return QN_OK;
+  if (!LLVMIsAFunction(called)) return qn_bug("'%s' calls through a pointer", name_of(caller->function));
+  if (LLVMIsDeclaration(called)) return QN_OK; /* an intrinsic, or an undefined symbol */
+  node *callee = find_node(g, called);
+  QN_TRY(bound_function(g, callee));
+  if (callee->bound > *deepest) *deepest = callee->bound;
+  return QN_OK;
+}
+
+static qn_status bound_function(graph *g, node *n) {
+  if (n->state == DONE) return QN_OK;
+  if (n->state == OPEN) return qn_bug("'%s' calls itself", name_of(n->function));
+  n->state = OPEN;
+  int64_t deepest = 0;
+  for (LLVMBasicBlockRef b = LLVMGetFirstBasicBlock(n->function); b; b = LLVMGetNextBasicBlock(b)) {
+    for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i))
+      QN_TRY(bound_call(g, n, i, &deepest));
+  }
+  n->bound = frame_of(g, n->function) + g->link + deepest;
+  n->state = DONE;
+  return QN_OK;
+}
+
+/* x86 realigns frames that hold vectors of up to 64 bytes; elsewhere frames keep 16. */
+static int link_bytes(qn_unit *u) {
+  char *triple = LLVMGetTargetMachineTriple(u->machine);
+  int bytes = strncmp(triple, "x86", 3) == 0 ? 64 + 8 : 16;
+  LLVMDisposeMessage(triple);
+  return bytes;
+}
+
+static bool is_root(LLVMValueRef function) { return LLVMGetLinkage(function) == LLVMExternalLinkage; }
+
+qn_status qn_bound_stack(qn_unit *u, int64_t *out_bytes) {
+  graph g = {.u = u, .link = link_bytes(u)};
+  for (LLVMValueRef f = LLVMGetFirstFunction(u->module); f; f = LLVMGetNextFunction(f)) g.count++;
+  g.at = qn_alloc(&u->m->arena, (size_t)g.count * sizeof *g.at);
+  int i = 0;
+  for (LLVMValueRef f = LLVMGetFirstFunction(u->module); f; f = LLVMGetNextFunction(f))
+    g.at[i++].function = f;
+
+  int64_t deepest = 0, helpers = 0;
+  LLVMValueRef adapter = LLVMGetNamedFunction(u->module, "run");
+  for (i = 0; i < g.count; i++) {
+    if (!is_root(g.at[i].function) && g.at[i].function != adapter) continue;
+    QN_TRY(bound_function(&g, &g.at[i]));
+    if (g.at[i].bound > deepest) deepest = g.at[i].bound;
+  }
+  for (i = 0; i < g.count; i++) {
+    if (g.at[i].state != NEW || LLVMIsDeclaration(g.at[i].function)) continue;
+    QN_TRY(bound_function(&g, &g.at[i]));
+    helpers += g.at[i].bound;
+  }
+  *out_bytes = deepest + helpers;
+  return QN_OK;
+}

@@ -1,0 +1,91 @@
+/* What the files of this folder share: one compilation, from a planned module to an object. */
+#ifndef QN_UNIT_H
+#define QN_UNIT_H
+
+#include <llvm-c/Core.h>
+#include <llvm-c/TargetMachine.h>
+#include "codegen.h"
+
+/* -- weights.c: where constants are, in the object and when the model runs. */
+typedef struct {
+  const qn_value *value;
+  int64_t bytes;
+  int64_t offset; /* of the bytes: in the blob, or in memory when decoded */
+  bool decoded;
+  int64_t stream, stream_bytes; /* decoded: the coded bytes in the blob */
+} qn_weight;
+
+typedef struct {
+  int count, slots;
+  qn_weight *at;       /* distinct ones, in order of first use */
+  int *slot;           /* hash table: index in `at` + 1 */
+  unsigned char *blob; /* what the object stores */
+  int64_t blob_bytes, memory_bytes; /* memory: for the decoded ones, a multiple of 64 */
+} qn_weight_plan;
+
+/* Every constant that f's calls read or f returns, identical ones once. */
+qn_status qn_plan_weights(qn_module *m, const qn_func *f, qn_weights form, qn_weight_plan *out) QN_MUST_CHECK;
+const qn_weight *qn_find_weight(const qn_weight_plan *plan, const qn_value *value);
+
+/* -- target.c */
+/* A machine of the row, and its triple in a. Initialises LLVM's targets. */
+qn_status qn_open_machine(const qn_target *target, qn_optimize optimize, LLVMTargetMachineRef *out) QN_MUST_CHECK;
+
+/* One compilation. Owned by qn_compile; the rest borrows it. */
+typedef struct {
+  qn_module *m;
+  const qn_func *f;
+  const qn_compile_options *options;
+  qn_weight_plan weights;
+  int64_t memory_bytes; /* decoded weights, then the plan's memory */
+  LLVMContextRef context;
+  LLVMTargetMachineRef machine;
+  LLVMTargetDataRef layout;
+  LLVMModuleRef module;
+  LLVMTypeRef i8, i32, size, real, pointer, nothing;
+  LLVMValueRef blob;    /* the weights: without content until the code has been optimised */
+  const char *failure;  /* LLVM's first error, or NULL */
+  struct qn_frame *frames; /* what the last emission said of stack frames */
+} qn_unit;
+
+/* -- runtime.c: runtime/ as an LLVM module. */
+/* The runtime's bitcode for the unit's target. The kernels and what they call are always inlined
+ * and internal; helpers (memcpy and what else compilers call) are renamed, so that no optimisation
+ * of the kernels' own copy changes what the back end calls by that name. */
+qn_status qn_parse_runtime(qn_unit *u, LLVMModuleRef *out) QN_MUST_CHECK;
+/* Adds the helper `name`, optimised on its own, internal. Not QN_OK only on a bug; *found is false
+ * when the runtime has no such helper. */
+qn_status qn_add_helper(qn_unit *u, const char *name, bool *out_found) QN_MUST_CHECK;
+void qn_set_function_attributes(qn_unit *u, LLVMValueRef function);
+void qn_add_attribute(qn_unit *u, LLVMValueRef function, unsigned index, const char *name);
+qn_status qn_optimize_module(qn_unit *u, LLVMModuleRef module, const char *first) QN_MUST_CHECK;
+
+/* -- emit.c: the main function as calls of specialised kernels, and the three exported symbols. */
+qn_status qn_emit_model(qn_unit *u) QN_MUST_CHECK;
+/* The i-th parameter's or result's name as a C identifier, distinct from the others. */
+const char *qn_parameter_name(qn_unit *u, int i);
+
+/* -- stack.c: the calls among the functions of the final code. */
+/* One function's stack frame, as the back end reported it. Functions without one have none. */
+typedef struct qn_frame {
+  const char *function;
+  int64_t bytes;
+  struct qn_frame *next;
+} qn_frame;
+/* The most that init and run push below their caller's frame. Recursion and indirect calls are
+ * bugs of ours and reported. */
+qn_status qn_bound_stack(qn_unit *u, int64_t *out_bytes) QN_MUST_CHECK;
+
+/* -- elf.c: what an ELF object says of itself, 32 and 64 bit, little endian. */
+typedef struct {
+  int undefined_count, global_count; /* symbols */
+  const char **undefined, **globals; /* their names, in the arena */
+  const char *writable;              /* a section with writable content, or NULL */
+  int64_t text_bytes;                /* of executable sections */
+} qn_elf;
+qn_status qn_read_elf(qn_arena *a, const void *bytes, size_t size, qn_elf *out) QN_MUST_CHECK;
+
+/* -- header.c */
+const char *qn_header_text(qn_unit *u, const qn_object *object);
+
+#endif
