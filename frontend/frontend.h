@@ -22,9 +22,12 @@ typedef struct {
 qn_status qn_add_layer(qn_module *m, qn_func *f, const qn_layer *layer, qn_value **out) QN_MUST_CHECK;
 
 /* -- npy.c: NumPy's format 1.0 to 3.0, little endian, C order; f4 f2 i1 u1 i2 i4 i8 b1.
- *    data points into the arena (src stays alive with it). Every offset is checked. */
+ *    The data, 16-byte aligned, stays in src where it is aligned there, else it is a copy in the
+ *    arena. At most QN_MAX_RANK dims, and nothing behind the data. */
 qn_status qn_read_npy(qn_arena *a, const qn_source *src, qn_type *out_type, const void **out_data) QN_MUST_CHECK;
 qn_status qn_write_npy(const char *path, const qn_type *type, const void *data) QN_MUST_CHECK;
+/* data when it is 16-byte aligned, else a copy that is. */
+const void *qn_align_data(qn_arena *a, const void *data, size_t bytes);
 
 /* -- safetensors.c */
 typedef struct {
@@ -37,8 +40,11 @@ typedef struct {
   int count;
   qn_tensor *at;
 } qn_tensor_file;
+/* Tensors in the order of the header; names differ, data is as qn_read_npy's, and together they are
+ * all of the file's data. F32 F16 BF16 I8 U8 I16 I32 I64 BOOL. */
 qn_status qn_read_safetensors(qn_arena *a, const qn_source *src, qn_tensor_file *out) QN_MUST_CHECK;
-/* Tensors in the order given, data 64-byte aligned, deterministic bytes. */
+/* Tensors in the order given, without gaps (the format's rule) from a 64-byte aligned place on;
+ * deterministic bytes. */
 qn_status qn_write_safetensors(const char *path, const qn_tensor *at, int count) QN_MUST_CHECK;
 
 /* -- tflite.c */
