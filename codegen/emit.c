@@ -255,13 +255,28 @@ static qn_status emit_run(emitter *e) {
   return QN_OK;
 }
 
-static LLVMValueRef emit_init(emitter *e) {
+/* The weights' stream to the start of memory, and what the decoder returns. */
+static qn_status emit_decoding(emitter *e, LLVMValueRef memory, LLVMValueRef *out_code) {
+  const qn_unit *u = e->u;
+  LLVMValueRef decoder = LLVMGetNamedFunction(u->module, u->weights.decoder);
+  if (!decoder) return qn_bug("the runtime has no decoder '%s'", u->weights.decoder);
+  LLVMValueRef arguments[] = {at_offset(e, u->blob, u->weights.stream),
+                              number(e, u->i32, u->weights.stream_bytes), memory,
+                              number(e, u->i32, u->weights.image_bytes)};
+  *out_code = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(decoder), decoder, arguments, 4, "");
+  return QN_OK;
+}
+
+static qn_status emit_init(emitter *e, LLVMValueRef *out) {
   LLVMTypeRef type = LLVMFunctionType(e->u->i32, &e->u->pointer, 1, 0);
   LLVMValueRef init =
       add_function(e, qn_format(arena(e), "%s_init", e->u->options->name), type);
   emit_memory_check(e, init);
-  LLVMBuildRet(e->b, number(e, e->u->i32, QUERN_OK));
-  return init;
+  LLVMValueRef code = number(e, e->u->i32, QUERN_OK);
+  if (e->u->weights.decoder) QN_TRY(emit_decoding(e, LLVMGetParam(init, 0), &code));
+  LLVMBuildRet(e->b, code);
+  *out = init;
+  return QN_OK;
 }
 
 /* run(memory, inputs, outputs) of the description. */
@@ -366,10 +381,9 @@ qn_status qn_emit_model(qn_unit *u) {
   for (const qn_value *p = u->f->params; p; p = p->next) e.input_count++;
   declare_blob(u);
   qn_status status = emit_run(&e);
-  if (status == QN_OK) {
-    LLVMValueRef init = emit_init(&e);
-    emit_description(&e, init, emit_adapter(&e));
-  }
+  LLVMValueRef init;
+  if (status == QN_OK) status = emit_init(&e, &init);
+  if (status == QN_OK) emit_description(&e, init, emit_adapter(&e));
   LLVMDisposeBuilder(e.b);
   return status;
 }

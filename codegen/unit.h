@@ -10,9 +10,8 @@
 typedef struct {
   const qn_value *value;
   int64_t bytes;
-  int64_t offset; /* of the bytes: in the blob, or in memory when decoded */
+  int64_t offset; /* in the blob, or in memory when decoded */
   bool decoded;
-  int64_t stream, stream_bytes; /* decoded: the coded bytes in the blob */
 } qn_weight;
 
 typedef struct {
@@ -20,7 +19,11 @@ typedef struct {
   qn_weight *at;       /* distinct ones, in order of first use */
   int *slot;           /* hash table: index in `at` + 1 */
   unsigned char *blob; /* what the object stores */
-  int64_t blob_bytes, memory_bytes; /* memory: for the decoded ones, a multiple of 64 */
+  int64_t blob_bytes;
+  const char *decoder;  /* the runtime's function; NULL when nothing is coded. It makes of */
+  int64_t stream, stream_bytes; /* these bytes of the blob */
+  int64_t image_bytes;          /* these at the start of memory, */
+  int64_t memory_bytes;         /* rounded up to 64 */
 } qn_weight_plan;
 
 /* Every constant that f's calls read or f returns, identical ones once. */
