@@ -1,0 +1,39 @@
+/* Ops whose operands are all constants -> constants, computed by the evaluator.
+ *
+ * Requires: a verified module. Leaves: the result as a constant of the same name and type
+ * (quantization included); a constant of that name that exists already makes it name.1. Ops whose
+ * result nothing uses are left to dce, which is cheaper than evaluating them. */
+#include "passes.h"
+
+static bool is_constant(const qn_op *op) {
+  for (int i = 0; i < op->in_count; i++) {
+    if (op->in[i]->kind != QN_CONST) return false;
+  }
+  return op->in_count > 0;
+}
+
+static void fold(qn_module *m, qn_func *f, qn_op *op) {
+  const void *in[QN_MAX_IN];
+  for (int i = 0; i < op->in_count; i++) in[i] = op->in[i]->data;
+  void *data = qn_alloc(&m->arena, (size_t)qn_bytes(&op->out->type));
+  qn_eval_op(op, in, data);
+  qn_value *c = qn_add_const(m, op->out->name, &op->out->type, data);
+  c->loc = op->loc;
+  c->has_range = op->out->has_range;
+  c->range[0] = op->out->range[0];
+  c->range[1] = op->out->range[1];
+  qn_replace_uses(f, op->out, c);
+  qn_remove_op(f, op);
+}
+
+qn_status pass_fold_constants(qn_module *m, const qn_pass_options *options) {
+  (void)options;
+  for (qn_func *f = m->funcs; f; f = f->next) {
+    qn_op *next;
+    for (qn_op *op = f->first; op; op = next) {
+      next = op->next;
+      if (is_constant(op) && qn_count_uses(f, op->out) > 0) fold(m, f, op);
+    }
+  }
+  return QN_OK;
+}

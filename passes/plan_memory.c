@@ -1,0 +1,339 @@
+/* A byte offset for every value in memory and every kernel's scratch: qn_value.offset, qn_op.scratch.
+ *
+ * Requires: a verified module; which values are in memory says qn_place_of (views share, inputs and
+ * outputs are the caller's). Leaves: offsets that are multiples of 16 and overlap only where no op
+ * needs both; earlier plans are overwritten.
+ *
+ * A block is a range of bytes for a range of steps (op k runs in step k): a value from the op that
+ * computes it to the last that reads it, a scratch for one step. Where qn_bind allows it and the
+ * operand dies at the op, the result takes the operand's bytes: it joins the operand's block if
+ * both are equally large, and may start at its offset if it is smaller.
+ *
+ * Packing blocks is NP-hard. Each of several heuristics orders the blocks and puts one after the
+ * other into a gap; a bounded search then shuffles the best order. The lower bound is the largest
+ * sum of what lives in one step: where it is met, the plan is optimal. */
+#include <stdlib.h>
+#include <string.h>
+#include "passes.h"
+
+enum {
+  ALIGNMENT = 16,
+  SEARCHED_BLOCKS = 200, /* more are not searched: the heuristics' plan stands */
+  SEARCH_WORK = 40000000 /* comparisons of blocks, about */
+};
+
+typedef struct {
+  int64_t bytes;           /* a multiple of ALIGNMENT */
+  int32_t first, last;     /* steps, inclusive */
+  int32_t heir, testator;  /* who may start in my bytes at my last step; the reverse; -1: none */
+  int64_t offset, overlap; /* overlap: bytes of all that live at the same time */
+} block;
+
+typedef struct {
+  qn_func *f;
+  int32_t count, steps;
+  block *blocks;
+  int32_t *block_of_value, *block_of_scratch; /* by number, by step; -1: none */
+  int32_t *placed;                            /* blocks by offset, while packing */
+  int64_t lower_bound;
+} plan;
+
+/* ------------------------------------------------------------------ blocks */
+
+static int64_t round_up(int64_t bytes) {
+  return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static int32_t add_block(plan *p, int64_t bytes, int32_t first, int32_t last) {
+  p->blocks[p->count] = (block){round_up(bytes), first, last, -1, -1, 0, 0};
+  return p->count++;
+}
+
+/* The number of the value whose bytes v has, -1 when they are not in memory. */
+static int32_t number_in_memory(const plan *p, const qn_numbering *n, const qn_value *v) {
+  qn_place place = qn_place_of(p->f, v);
+  return place.kind == QN_IN_MEMORY ? qn_number_of(n, place.value) : -1;
+}
+
+/* last[number] = the last step that reads or writes the value's bytes. */
+static void find_last_steps(const plan *p, const qn_numbering *n, int32_t *last) {
+  int32_t step = 0;
+  for (const qn_op *op = p->f->first; op; op = op->next, step++) {
+    int32_t at = number_in_memory(p, n, op->out);
+    if (at >= 0) last[at] = step;
+    for (int i = 0; i < op->in_count; i++) {
+      at = number_in_memory(p, n, op->in[i]);
+      if (at >= 0) last[at] = step;
+    }
+  }
+}
+
+/* The block whose bytes op's result may take: an operand's that dies here and that op reads under
+ * no other name. -1: none. */
+static int32_t find_testator(const plan *p, const qn_numbering *n, const int32_t *last,
+                             const qn_op *op, const qn_call *call, int32_t step) {
+  int32_t at[QN_MAX_IN];
+  for (int i = 0; i < op->in_count; i++) at[i] = number_in_memory(p, n, op->in[i]);
+  for (int i = 0; i < op->in_count; i++) {
+    if (!call->in_place[i] || at[i] < 0 || last[at[i]] != step) continue;
+    bool alone = true;
+    for (int j = 0; j < op->in_count; j++) alone = alone && (j == i || at[j] != at[i]);
+    if (alone) return p->block_of_value[at[i]];
+  }
+  return -1;
+}
+
+static int32_t block_for_result(plan *p, const qn_op *op, int32_t testator, int32_t step,
+                                int32_t last) {
+  int64_t bytes = round_up(qn_bytes(&op->out->type));
+  if (testator >= 0 && bytes == p->blocks[testator].bytes) {
+    p->blocks[testator].last = last;
+    return testator;
+  }
+  int32_t made = add_block(p, bytes, step, last);
+  if (testator >= 0 && bytes < p->blocks[testator].bytes) {
+    p->blocks[made].testator = testator;
+    p->blocks[testator].heir = made;
+  }
+  return made;
+}
+
+static void make_blocks(qn_arena *a, plan *p, const qn_numbering *n) {
+  for (const qn_op *op = p->f->first; op; op = op->next) p->steps++;
+  size_t values = (size_t)n->count + 1, steps = (size_t)p->steps + 1;
+  p->blocks = qn_alloc(a, 2 * steps * sizeof *p->blocks);
+  p->placed = qn_alloc(a, 2 * steps * sizeof *p->placed);
+  p->block_of_value = qn_alloc(a, values * sizeof *p->block_of_value);
+  p->block_of_scratch = qn_alloc(a, steps * sizeof *p->block_of_scratch);
+  int32_t *last = qn_alloc(a, values * sizeof *last);
+  find_last_steps(p, n, last);
+  int32_t step = 0;
+  for (qn_op *op = p->f->first; op; op = op->next, step++) {
+    qn_call call;
+    qn_bind(op, &call);
+    p->block_of_scratch[step] = call.scratch_bytes > 0 ? add_block(p, call.scratch_bytes, step, step) : -1;
+    int32_t own = qn_number_of(n, op->out);
+    p->block_of_value[own] = -1;
+    if (number_in_memory(p, n, op->out) != own) continue;
+    int32_t testator = find_testator(p, n, last, op, &call, step);
+    p->block_of_value[own] = block_for_result(p, op, testator, step, last[own]);
+  }
+}
+
+/* The largest sum of blocks in one step; a result in its operand's bytes counts from the next on. */
+static void find_lower_bound(qn_arena *a, plan *p) {
+  int64_t *change = qn_alloc(a, ((size_t)p->steps + 2) * sizeof *change), live = 0;
+  for (int32_t i = 0; i < p->count; i++) {
+    const block *b = &p->blocks[i];
+    int32_t first = b->testator >= 0 ? b->first + 1 : b->first;
+    if (first > b->last) continue;
+    change[first] += b->bytes;
+    change[b->last + 1] -= b->bytes;
+  }
+  for (int32_t step = 0; step < p->steps; step++) {
+    live += change[step];
+    if (live > p->lower_bound) p->lower_bound = live;
+  }
+}
+
+/* ------------------------------------------------------------------ packing */
+
+static bool meet(const block *a, const block *b) { return a->first <= b->last && b->first <= a->last; }
+
+/* The place for b among the blocks placed so far, in order of their offsets: the first gap, or the
+ * smallest one, that is large enough. `but` does not count; -1: all do. */
+static int64_t find_gap(const plan *p, int32_t placed, const block *b, bool smallest, int32_t but) {
+  int64_t end = 0, best = -1, best_room = INT64_MAX;
+  for (int32_t i = 0; i < placed; i++) {
+    const block *other = &p->blocks[p->placed[i]];
+    if (p->placed[i] == but || !meet(b, other)) continue;
+    int64_t room = other->offset - end;
+    if (room >= b->bytes && room < best_room) {
+      if (!smallest) return end;
+      best = end;
+      best_room = room;
+    }
+    if (other->offset + other->bytes > end) end = other->offset + other->bytes;
+  }
+  return best >= 0 ? best : end;
+}
+
+/* Whether b fits at `offset` when block `but` does not count. */
+static bool fits_at(const plan *p, int32_t placed, const block *b, int64_t offset, int32_t but) {
+  for (int32_t i = 0; i < placed; i++) {
+    const block *other = &p->blocks[p->placed[i]];
+    if (p->placed[i] == but || !meet(b, other)) continue;
+    if (offset < other->offset + other->bytes && other->offset < offset + b->bytes) return false;
+  }
+  return true;
+}
+
+/* b's offset; at its heir's or testator's, if that is placed, where that is lower. */
+static int64_t choose_offset(const plan *p, int32_t placed, const block *b, bool smallest) {
+  int64_t offset = find_gap(p, placed, b, smallest, -1);
+  int32_t kin[2] = {b->testator, b->heir};
+  for (int i = 0; i < 2; i++) {
+    if (kin[i] < 0 || p->blocks[kin[i]].offset < 0 || p->blocks[kin[i]].offset >= offset) continue;
+    if (fits_at(p, placed, b, p->blocks[kin[i]].offset, kin[i])) offset = p->blocks[kin[i]].offset;
+  }
+  return offset;
+}
+
+/* Offsets for all blocks, taken in this order; the bytes that they need. */
+static int64_t pack(plan *p, const int32_t *order, bool smallest) {
+  int64_t total = 0;
+  for (int32_t i = 0; i < p->count; i++) p->blocks[i].offset = -1;
+  for (int32_t i = 0; i < p->count; i++) {
+    block *b = &p->blocks[order[i]];
+    b->offset = choose_offset(p, i, b, smallest);
+    if (b->offset + b->bytes > total) total = b->offset + b->bytes;
+    int32_t at = i;
+    for (; at > 0 && p->blocks[p->placed[at - 1]].offset > b->offset; at--)
+      p->placed[at] = p->placed[at - 1];
+    p->placed[at] = order[i];
+  }
+  return total;
+}
+
+/* ------------------------------------------------------------------ orders */
+
+static int compare(int64_t a, int64_t b) { return (a > b) - (a < b); }
+
+static int by_start(const block *a, const block *b) { return compare(a->first, b->first); }
+static int by_size(const block *a, const block *b) { return compare(b->bytes, a->bytes); }
+static int by_overlap(const block *a, const block *b) { return compare(b->overlap, a->overlap); }
+static int by_area(const block *a, const block *b) {
+  return compare(b->bytes * (b->last - b->first + 1), a->bytes * (a->last - a->first + 1));
+}
+
+typedef struct {
+  const char *name;
+  int (*before)(const block *a, const block *b);
+  bool smallest; /* gap, else the first */
+} heuristic;
+
+static const heuristic heuristics[] = {
+    {"greedy-by-size", by_size, false},       {"greedy-by-start", by_start, false},
+    {"greedy-by-area", by_area, false},       {"greedy-by-overlap", by_overlap, false},
+    {"best-fit-by-size", by_size, true},      {"best-fit-by-start", by_start, true},
+    {"best-fit-by-area", by_area, true},      {"best-fit-by-overlap", by_overlap, true},
+};
+enum { HEURISTICS = sizeof heuristics / sizeof *heuristics };
+
+static void find_overlaps(plan *p) {
+  for (int32_t i = 0; i < p->count; i++) {
+    for (int32_t j = 0; j < i; j++) {
+      if (!meet(&p->blocks[i], &p->blocks[j])) continue;
+      p->blocks[i].overlap += p->blocks[j].bytes;
+      p->blocks[j].overlap += p->blocks[i].bytes;
+    }
+  }
+}
+
+/* Stable merge sort: equal blocks stay in the order of their first step. */
+static void sort_order(const plan *p, int32_t *order, int32_t *spare, int32_t count,
+                       int (*before)(const block *, const block *)) {
+  if (count < 2) return;
+  int32_t half = count / 2, i = 0, j = half;
+  sort_order(p, order, spare, half, before);
+  sort_order(p, order + half, spare, count - half, before);
+  for (int32_t k = 0; k < count; k++) {
+    bool left = j == count ||
+                (i < half && before(&p->blocks[order[i]], &p->blocks[order[j]]) <= 0);
+    spare[k] = left ? order[i++] : order[j++];
+  }
+  memcpy(order, spare, (size_t)count * sizeof *order);
+}
+
+/* ------------------------------------------------------------------ the best of all */
+
+/* A plan to beat, as an order and a way to fill gaps. */
+typedef struct {
+  int64_t bytes;
+  int32_t *order;
+  bool smallest;
+} attempt;
+
+static uint32_t next_random(uint32_t *state) {
+  *state ^= *state << 13;
+  *state ^= *state >> 17;
+  *state ^= *state << 5;
+  return *state;
+}
+
+/* Moves a random block of the order to a random place, keeps what is not worse. Deterministic. */
+static void search(plan *p, attempt *best, int32_t *order) {
+  uint32_t state = 2463534242u;
+  uint32_t n = (uint32_t)p->count;
+  int64_t rounds = SEARCH_WORK / ((int64_t)n * n + 1);
+  if (rounds > 4000) rounds = 4000;
+  for (int64_t r = 0; r < rounds && best->bytes > p->lower_bound; r++) {
+    uint32_t from = next_random(&state) % n, to = next_random(&state) % n;
+    memcpy(order, best->order, n * sizeof *order);
+    int32_t moved = order[from];
+    if (from < to) memmove(order + from, order + from + 1, (to - from) * sizeof *order);
+    if (from > to) memmove(order + to + 1, order + to, (from - to) * sizeof *order);
+    order[to] = moved;
+    int64_t bytes = pack(p, order, best->smallest);
+    if (bytes > best->bytes) continue;
+    best->bytes = bytes;
+    memcpy(best->order, order, n * sizeof *order);
+  }
+}
+
+static void report(const plan *p, const attempt *best, const int64_t *bytes, int64_t searched) {
+  fprintf(stderr, "memory: %lld bytes in %d buffers, lower bound %lld, best of",
+          (long long)best->bytes, (int)p->count, (long long)p->lower_bound);
+  for (int h = 0; h < HEURISTICS; h++)
+    fprintf(stderr, " %s %lld,", heuristics[h].name, (long long)bytes[h]);
+  fprintf(stderr, " search %lld\n", (long long)searched);
+}
+
+static void pack_best(qn_arena *a, plan *p, bool remarks) {
+  size_t count = (size_t)p->count + 1;
+  int32_t *order = qn_alloc(a, count * sizeof *order), *spare = qn_alloc(a, count * sizeof *spare);
+  attempt best = {INT64_MAX, qn_alloc(a, count * sizeof *order), false};
+  int64_t bytes[HEURISTICS];
+  find_overlaps(p);
+  for (int h = 0; h < HEURISTICS; h++) {
+    for (int32_t i = 0; i < p->count; i++) order[i] = i;
+    sort_order(p, order, spare, p->count, heuristics[h].before);
+    bytes[h] = pack(p, order, heuristics[h].smallest);
+    if (bytes[h] >= best.bytes) continue;
+    best.bytes = bytes[h];
+    best.smallest = heuristics[h].smallest;
+    memcpy(best.order, order, (size_t)p->count * sizeof *order);
+  }
+  if (p->count > 1 && p->count <= SEARCHED_BLOCKS) search(p, &best, order);
+  pack(p, best.order, best.smallest);
+  if (remarks) report(p, &best, bytes, best.bytes);
+}
+
+static void write_offsets(plan *p, const qn_numbering *n) {
+  int32_t step = 0;
+  for (qn_op *op = p->f->first; op; op = op->next, step++) {
+    int32_t value = p->block_of_value[qn_number_of(n, op->out)];
+    int32_t scratch = p->block_of_scratch[step];
+    op->out->offset = value >= 0 ? p->blocks[value].offset : -1;
+    op->scratch = scratch >= 0 ? p->blocks[scratch].offset : -1;
+  }
+}
+
+qn_status pass_plan_memory(qn_module *m, const qn_pass_options *options) {
+  for (qn_func *f = m->funcs; f; f = f->next) {
+    qn_arena work = {NULL};
+    plan p = {.f = f};
+    qn_numbering n;
+    qn_number_values(&work, f, &n);
+    make_blocks(&work, &p, &n);
+    find_lower_bound(&work, &p);
+    pack_best(&work, &p, options->remarks);
+    write_offsets(&p, &n);
+    int64_t bytes = qn_memory_bytes(f);
+    qn_free_arena(&work);
+    if (bytes > INT32_MAX)
+      return qn_error(&m->src, f->loc, "'@%s' needs %lld bytes of memory, at most %d are possible",
+                      f->name, (long long)bytes, INT32_MAX);
+  }
+  return QN_OK;
+}
