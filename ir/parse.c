@@ -151,16 +151,11 @@ static qn_status parse_type(parser *p, qn_type *out) {
 
 static qn_status parse_range(parser *p, qn_value *v) {
   qn_lexer *l = &p->lex;
-  qn_loc loc = l->token.loc;
   v->has_range = true;
   QN_TRY(qn_skip_token(l, '(', "'('"));
   QN_TRY(qn_take_float(l, "a range's end", &v->range[0]));
   QN_TRY(qn_skip_token(l, ',', "','"));
   QN_TRY(qn_take_float(l, "a range's end", &v->range[1]));
-  if (v->range[0] > v->range[1]) {
-    return qn_error(l->src, loc, "the range's low end %g is above its high end %g",
-                    (double)v->range[0], (double)v->range[1]);
-  }
   return qn_skip_token(l, ')', "')'");
 }
 
@@ -268,17 +263,15 @@ static qn_status read_side(parser *p, const qn_token *t, const qn_source **out) 
   return QN_OK;
 }
 
-/* What the text form would have refused. */
-static qn_status check_elements(const qn_source *side, size_t offset, const qn_value *v) {
-  qn_elem e = v->type.elem;
-  int64_t count = qn_count(&v->type);
-  if (!qn_elem_is_float(e) && e != QN_bool) return QN_OK;
+/* The verifier sees to floats; a bool of other bits than 0 and 1 could not be written as text. */
+static qn_status check_bools(const qn_source *side, size_t offset, const qn_value *v) {
+  int64_t count = v->type.elem == QN_bool ? qn_count(&v->type) : 0;
   for (int64_t i = 0; i < count; ++i) {
-    float x = qn_float_at(e, v->data, i);
-    if (isfinite(x) && (e != QN_bool || x <= 1)) continue;
-    return qn_error(side, qn_byte(offset + (size_t)(i * qn_elem_bits(e) / 8)),
-                    "element %lld of '@%s' is %g; %s", (long long)i, v->name, (double)x,
-                    e == QN_bool ? "bool is 0 or 1" : "constants must be finite");
+    int64_t x = qn_int_at(QN_bool, v->data, i);
+    if (x > 1) {
+      return qn_error(side, qn_byte(offset + (size_t)i), "a bool of '@%s' must be 0 or 1, got %d",
+                      v->name, (int)x);
+    }
   }
   return QN_OK;
 }
@@ -304,7 +297,7 @@ static qn_status parse_file(parser *p, qn_value *v) {
                     qn_type_text(&p->scratch, &v->type), (long long)(offset + bytes), side->size);
   }
   v->data = side->text + offset;
-  QN_TRY(check_elements(side, (size_t)offset, v));
+  QN_TRY(check_bools(side, (size_t)offset, v));
   return qn_skip_token(l, ')', "')'");
 }
 
