@@ -1,0 +1,71 @@
+/* What convolution, depthwise convolution and matrix product share: taps, sums of products, and the
+ * way from accumulators to stored int8 values. */
+#ifndef QN_BLOCKS_H
+#define QN_BLOCKS_H
+
+#include "fixed.h"
+
+/* Channels whose accumulators are kept together: a few vectors of any target. */
+enum { QN_BLOCK = 16 };
+
+/* Marks a loop that should become vector code, not a copy per iteration. */
+#ifdef __clang__
+#define QN_VECTOR_LOOP _Pragma("clang loop unroll(disable)")
+#else
+#define QN_VECTOR_LOOP
+#endif
+
+/* from..to-1; empty when to <= from. */
+typedef struct {
+  int32_t from, to;
+} qn_span;
+
+/* The taps k of 0..taps-1 whose place origin + k*dilation is in 0..size-1. */
+QN_INLINE qn_span qn_taps_inside(int32_t origin, int32_t dilation, int32_t taps, int32_t size) {
+  int32_t before = qn_max(-origin, 0), room = qn_max(size - origin, 0);
+  qn_span s = {qn_min((before + dilation - 1) / dilation, taps),
+               qn_min((room + dilation - 1) / dilation, taps)};
+  return s;
+}
+
+/* Sum over k of x[k] * w[k], modulo 2^32. The sum of one output: LLVM makes multiply-add
+ * instructions of the 16-bit products only as long as neither factor is shared with another sum,
+ * which gains more than the loads that sharing would save. */
+QN_INLINE uint32_t qn_dot_i8(const int16_t *x, const int8_t *w, int32_t count) {
+  uint32_t sum = 0;
+  for (int32_t k = 0; k < count; k++) sum += (uint32_t)((int32_t)x[k] * (int32_t)w[k]);
+  return sum;
+}
+
+/* Sum over k of x[k] * w[k] by 8 partial sums, element k in number k mod 8, that are added in a
+ * fixed order: the same bits whatever the width of the target's vectors. */
+QN_INLINE float qn_dot_f32(const float *x, const float *w, int32_t count) {
+  float part[8] = {0};
+  int32_t whole = count / 8 * 8;
+  for (int32_t k = 0; k < whole; k += 8)
+    for (int32_t j = 0; j < 8; j++) part[j] += x[k + j] * w[k + j];
+  for (int32_t j = 0; j < count - whole; j++) part[j] += x[whole + j] * w[whole + j];
+  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+}
+
+QN_INLINE float qn_clamp_f32(float x, float low, float high) {
+  x = x < low ? low : x;
+  return x > high ? high : x;
+}
+
+/* The stored values of channels first..first+count-1 from their accumulators, bias included;
+ * in[3], in[4]: mul and shr. */
+QN_INLINE void qn_store_channels(const qn_conv_i8_params *p, const void *const *in,
+                                 const uint32_t *acc, int32_t first, int32_t count, int8_t *y) {
+  const qn_scale_bits *mul = in[3];
+  const int8_t *shr = in[4];
+  QN_VECTOR_LOOP
+  for (int32_t i = 0; i < count; i++) {
+    int32_t s = p->per_channel ? first + i : 0;
+    int32_t scaled =
+        qn_requantize((int32_t)acc[i], mul[s], shr ? shr[s] : 0, (qn_contract)p->contract);
+    y[first + i] = (int8_t)qn_store_value(scaled, p->y_zero, p->low, p->high);
+  }
+}
+
+#endif

@@ -1,0 +1,136 @@
+/* Convolution over rows and columns: conv2d_f32, conv2d_i8; also dense layers, as 1x1 windows.
+ *
+ *   y[n,oy,ox,o] = b[o] + sum over ky, kx, i of x[n, iy, ix, group*I + i] * w[o,ky,kx,i]
+ *   iy = oy*stride_h - top + ky*dilation_h, ix alike, I = in_c / groups, group = o / (out_c /
+ * groups)
+ *
+ * where taps outside the input count as real 0. int8: x - x_zero in place of x, everything modulo
+ * 2^32, then the contract (fixed.h), + y_zero, clamp.
+ *
+ * Per output pixel and group the window's K = kernel_h*kernel_w*I inputs are gathered into a row in
+ * scratch, in the order of the weights; each output channel is then the product of two contiguous
+ * rows. The gathered row is used out_c / groups times. */
+#include "blocks.h"
+
+/* An output pixel. */
+typedef struct {
+  int32_t n, y, x;
+} pixel;
+
+/* Elements that lie side by side both in the window and in the input: `count` elements that begin
+ * at element `offset` of the input; only those of `inside` exist. */
+typedef struct {
+  int32_t count, offset;
+  qn_span inside;
+} run;
+
+/* Taps of a window's row that make one run: all, unless something lies between them. */
+QN_INLINE int32_t taps_per_run(const qn_window *g) {
+  return g->groups == 1 && g->dilation_w == 1 ? g->kernel_w : 1;
+}
+
+QN_INLINE run find_run(const qn_window *g, pixel at, int32_t group, int32_t ky, int32_t kx) {
+  int32_t channels = g->in_c / g->groups;
+  int32_t iy = at.y * g->stride_h - g->top + ky * g->dilation_h;
+  int32_t ix = at.x * g->stride_w - g->left + kx * g->dilation_w;
+  qn_span taps = qn_taps_inside(ix, 1, taps_per_run(g), g->in_w);
+  if (iy < 0 || iy >= g->in_h) taps.to = taps.from = 0;
+  run r = {taps_per_run(g) * channels,
+           ((at.n * g->in_h + iy) * g->in_w + ix) * g->in_c + group * channels,
+           {taps.from * channels, taps.to * channels}};
+  return r;
+}
+
+QN_INLINE void gather_i8(const qn_conv_i8_params *p, const int8_t *x, pixel at, int32_t group,
+                         int16_t *row) {
+  const qn_window *g = &p->g;
+  for (int32_t ky = 0; ky < g->kernel_h; ky++)
+    for (int32_t kx = 0; kx < g->kernel_w; kx += taps_per_run(g)) {
+      run r = find_run(g, at, group, ky, kx);
+      if (r.inside.from == 0 && r.inside.to == r.count) { /* the count is a constant */
+        for (int32_t k = 0; k < r.count; k++) row[k] = (int16_t)(x[r.offset + k] - p->x_zero);
+      } else {
+        for (int32_t k = 0; k < r.count; k++) row[k] = 0;
+        for (int32_t k = r.inside.from; k < r.inside.to; k++)
+          row[k] = (int16_t)(x[r.offset + k] - p->x_zero);
+      }
+      row += r.count;
+    }
+}
+
+/* Output channels first..first+count-1 of a pixel; count is at most QN_BLOCK. */
+QN_INLINE void channels_i8(const qn_conv_i8_params *p, const void *const *in, const int16_t *row,
+                           int32_t k_count, int32_t first, int32_t count, int8_t *y) {
+  const int8_t *w = in[1];
+  const int32_t *bias = in[2];
+  uint32_t acc[QN_BLOCK];
+  for (int32_t i = 0; i < count; i++) acc[i] = qn_dot_i8(row, w + (first + i) * k_count, k_count);
+  if (bias)
+    for (int32_t i = 0; i < count; i++) acc[i] += (uint32_t)bias[first + i];
+  qn_store_channels(p, in, acc, first, count, y);
+}
+
+QN_INLINE void pixel_i8(const qn_conv_i8_params *p, const void *const *in, pixel at, int8_t *y,
+                        int16_t *row) {
+  const qn_window *g = &p->g;
+  int32_t k_count = g->kernel_h * g->kernel_w * (g->in_c / g->groups);
+  int32_t channels = g->out_c / g->groups, whole = channels / QN_BLOCK * QN_BLOCK;
+  for (int32_t group = 0; group < g->groups; group++) {
+    gather_i8(p, in[0], at, group, row);
+    int32_t first = group * channels;
+    for (int32_t c = 0; c < whole; c += QN_BLOCK)
+      channels_i8(p, in, row, k_count, first + c, QN_BLOCK, y);
+    if (whole < channels) channels_i8(p, in, row, k_count, first + whole, channels - whole, y);
+  }
+}
+
+/* scratch: K int16. */
+void qn_kernel_conv2d_i8(const qn_conv_i8_params *p, const void *const *in, void *out,
+                         void *scratch) {
+  const qn_window *g = &p->g;
+  pixel at;
+  for (at.n = 0; at.n < g->batch; at.n++)
+    for (at.y = 0; at.y < g->out_h; at.y++)
+      for (at.x = 0; at.x < g->out_w; at.x++) {
+        int32_t index = (at.n * g->out_h + at.y) * g->out_w + at.x;
+        pixel_i8(p, in, at, (int8_t *)out + index * g->out_c, scratch);
+      }
+}
+
+QN_INLINE void gather_f32(const qn_window *g, const float *x, pixel at, int32_t group, float *row) {
+  for (int32_t ky = 0; ky < g->kernel_h; ky++)
+    for (int32_t kx = 0; kx < g->kernel_w; kx += taps_per_run(g)) {
+      run r = find_run(g, at, group, ky, kx);
+      for (int32_t k = 0; k < r.count; k++) row[k] = 0;
+      for (int32_t k = r.inside.from; k < r.inside.to; k++) row[k] = x[r.offset + k];
+      row += r.count;
+    }
+}
+
+QN_INLINE void pixel_f32(const qn_conv_f32_params *p, const void *const *in, pixel at, float *y,
+                         float *row) {
+  const qn_window *g = &p->g;
+  const float *w = in[1], *bias = in[2];
+  int32_t k_count = g->kernel_h * g->kernel_w * (g->in_c / g->groups);
+  int32_t channels = g->out_c / g->groups;
+  for (int32_t group = 0; group < g->groups; group++) {
+    gather_f32(g, in[0], at, group, row);
+    for (int32_t o = group * channels; o < (group + 1) * channels; o++) {
+      float sum = qn_dot_f32(row, w + o * k_count, k_count);
+      y[o] = qn_clamp_f32(bias ? sum + bias[o] : sum, p->low, p->high);
+    }
+  }
+}
+
+/* scratch: K floats. */
+void qn_kernel_conv2d_f32(const qn_conv_f32_params *p, const void *const *in, void *out,
+                          void *scratch) {
+  const qn_window *g = &p->g;
+  pixel at;
+  for (at.n = 0; at.n < g->batch; at.n++)
+    for (at.y = 0; at.y < g->out_h; at.y++)
+      for (at.x = 0; at.x < g->out_w; at.x++) {
+        int32_t index = (at.n * g->out_h + at.y) * g->out_w + at.x;
+        pixel_f32(p, in, at, (float *)out + index * g->out_c, scratch);
+      }
+}

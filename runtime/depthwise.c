@@ -1,0 +1,125 @@
+/* Depthwise convolution: depthwise_f32, depthwise_i8.
+ *
+ *   y[n,oy,ox,c] = b[c] + sum over ky, kx of x[n, iy, ix, c / multiplier] * w[0,ky,kx,c]
+ *   iy = oy*stride_h - top + ky*dilation_h, ix alike, multiplier = out_c / in_c
+ *
+ * Taps outside the input are left out. int8: x - x_zero in place of x, everything modulo 2^32, then
+ * the contract (fixed.h), + y_zero, clamp. float: bias first, then the taps row by row.
+ *
+ * Channels are contiguous in input, weights and output, so a block of them is summed tap by tap in
+ * local accumulators. Pixels whose window is all inside run with constant bounds. */
+#include "blocks.h"
+
+/* Where an output pixel's window lies: input element of tap (0, 0), channel 0 (maybe outside), and
+ * the taps that are inside. */
+typedef struct {
+  int32_t origin;
+  qn_span rows, columns;
+} window;
+
+QN_INLINE window find_window(const qn_window *g, int32_t n, int32_t oy, int32_t ox) {
+  int32_t iy = oy * g->stride_h - g->top, ix = ox * g->stride_w - g->left;
+  window at = {((n * g->in_h + iy) * g->in_w + ix) * g->in_c,
+               qn_taps_inside(iy, g->dilation_h, g->kernel_h, g->in_h),
+               qn_taps_inside(ix, g->dilation_w, g->kernel_w, g->in_w)};
+  return at;
+}
+
+QN_INLINE int32_t is_whole(const qn_window *g, const window *at) {
+  return at->rows.from == 0 && at->rows.to == g->kernel_h && at->columns.from == 0 &&
+         at->columns.to == g->kernel_w;
+}
+
+/* The same window, known to be whole. */
+QN_INLINE window whole_window(const qn_window *g, int32_t origin) {
+  window at = {origin, {0, g->kernel_h}, {0, g->kernel_w}};
+  return at;
+}
+
+QN_INLINE int32_t tap_offset(const qn_window *g, int32_t ky, int32_t kx) {
+  return (ky * g->dilation_h * g->in_w + kx * g->dilation_w) * g->in_c;
+}
+
+/* Channels first..first+count-1 of a pixel; count is at most QN_BLOCK. */
+QN_INLINE void channels_i8(const qn_conv_i8_params *p, const void *const *in, window at,
+                           int32_t first, int32_t count, int8_t *y) {
+  const qn_window *g = &p->g;
+  const int8_t *x = in[0], *w = in[1];
+  const int32_t *bias = in[2];
+  int32_t multiplier = g->out_c / g->in_c;
+  uint32_t acc[QN_BLOCK];
+  for (int32_t i = 0; i < count; i++) acc[i] = bias ? (uint32_t)bias[first + i] : 0;
+  for (int32_t ky = at.rows.from; ky < at.rows.to; ky++)
+    for (int32_t kx = at.columns.from; kx < at.columns.to; kx++) {
+      int32_t tap = at.origin + tap_offset(g, ky, kx);
+      const int8_t *weight = w + (ky * g->kernel_w + kx) * g->out_c;
+      for (int32_t i = 0; i < count; i++) {
+        int32_t c = first + i;
+        acc[i] += (uint32_t)((x[tap + c / multiplier] - p->x_zero) * (int32_t)weight[c]);
+      }
+    }
+  qn_store_channels(p, in, acc, first, count, y);
+}
+
+QN_INLINE void pixel_i8(const qn_conv_i8_params *p, const void *const *in, window at, int8_t *y) {
+  int32_t whole = p->g.out_c / QN_BLOCK * QN_BLOCK;
+  for (int32_t c = 0; c < whole; c += QN_BLOCK) channels_i8(p, in, at, c, QN_BLOCK, y);
+  if (whole < p->g.out_c) channels_i8(p, in, at, whole, p->g.out_c - whole, y);
+}
+
+void qn_kernel_depthwise_i8(const qn_conv_i8_params *p, const void *const *in, void *out,
+                            void *scratch) {
+  const qn_window *g = &p->g;
+  (void)scratch;
+  for (int32_t n = 0; n < g->batch; n++)
+    for (int32_t oy = 0; oy < g->out_h; oy++)
+      for (int32_t ox = 0; ox < g->out_w; ox++) {
+        int8_t *y = (int8_t *)out + ((n * g->out_h + oy) * g->out_w + ox) * g->out_c;
+        window at = find_window(g, n, oy, ox);
+        if (is_whole(g, &at))
+          pixel_i8(p, in, whole_window(g, at.origin), y);
+        else
+          pixel_i8(p, in, at, y);
+      }
+}
+
+QN_INLINE void channels_f32(const qn_conv_f32_params *p, const void *const *in, window at,
+                            int32_t first, int32_t count, float *y) {
+  const qn_window *g = &p->g;
+  const float *x = in[0], *w = in[1], *bias = in[2];
+  int32_t multiplier = g->out_c / g->in_c;
+  float acc[QN_BLOCK];
+  for (int32_t i = 0; i < count; i++) acc[i] = bias ? bias[first + i] : 0;
+  for (int32_t ky = at.rows.from; ky < at.rows.to; ky++)
+    for (int32_t kx = at.columns.from; kx < at.columns.to; kx++) {
+      int32_t tap = at.origin + tap_offset(g, ky, kx);
+      const float *weight = w + (ky * g->kernel_w + kx) * g->out_c;
+      for (int32_t i = 0; i < count; i++) {
+        int32_t c = first + i;
+        acc[i] += x[tap + c / multiplier] * weight[c];
+      }
+    }
+  for (int32_t i = 0; i < count; i++) y[first + i] = qn_clamp_f32(acc[i], p->low, p->high);
+}
+
+QN_INLINE void pixel_f32(const qn_conv_f32_params *p, const void *const *in, window at, float *y) {
+  int32_t whole = p->g.out_c / QN_BLOCK * QN_BLOCK;
+  for (int32_t c = 0; c < whole; c += QN_BLOCK) channels_f32(p, in, at, c, QN_BLOCK, y);
+  if (whole < p->g.out_c) channels_f32(p, in, at, whole, p->g.out_c - whole, y);
+}
+
+void qn_kernel_depthwise_f32(const qn_conv_f32_params *p, const void *const *in, void *out,
+                             void *scratch) {
+  const qn_window *g = &p->g;
+  (void)scratch;
+  for (int32_t n = 0; n < g->batch; n++)
+    for (int32_t oy = 0; oy < g->out_h; oy++)
+      for (int32_t ox = 0; ox < g->out_w; ox++) {
+        float *y = (float *)out + ((n * g->out_h + oy) * g->out_w + ox) * g->out_c;
+        window at = find_window(g, n, oy, ox);
+        if (is_whole(g, &at))
+          pixel_f32(p, in, whole_window(g, at.origin), y);
+        else
+          pixel_f32(p, in, at, y);
+      }
+}
