@@ -314,7 +314,7 @@ static qn_status infer_mean(qn_module *m, qn_op *op) {
   for (int i = 0; i < axes->count; i++) {
     int axis;
     QN_TRY(normalize_axis(m, op, axes->at[i], x->rank, &axis));
-    if (gone[axis]) FAIL("axis %d is named twice in axes", axes->at[i]);
+    if (gone[axis]) FAIL("axis %d is named twice in axes", axis);
     gone[axis] = true;
   }
   int64_t dim[QN_MAX_RANK];
