@@ -78,7 +78,8 @@ static void put_operands(FILE *to, qn_opcode code) {
   }
 }
 
-/* Needed keys: operands but the first and the optional ones, and attributes without a default. */
+/* Needed keys: operands but the first and the optional ones, and attributes without a default. A
+ * layer without any may have no keys at all, as in `- flatten:`. */
 static void put_needed(FILE *to, qn_opcode code) {
   int count = 0, k = 0;
   for (const char *p = qn_ops[code].operands; *p; p += strspn(p, " "), k++) {
@@ -90,7 +91,7 @@ static void put_needed(FILE *to, qn_opcode code) {
   for (const qn_attr *attr = qn_ops[code].attrs; attr->name; attr++)
     if (attr->needed)
       fprintf(to, "%s\"%s\"", count++ ? ", " : ",\n      \"required\": [", attr->name);
-  if (count) fputc(']', to);
+  fputs(count ? "],\n      \"type\": \"object\"" : ",\n      \"type\": [\"object\", \"null\"]", to);
 }
 
 static void put_op(FILE *to, qn_opcode code) {
@@ -99,7 +100,7 @@ static void put_op(FILE *to, qn_opcode code) {
   qn_default_attrs(code, &attrs);
   fprintf(to, "     \"%s\": {\n      \"description\": ", op->name);
   put_text(to, op->doc);
-  fputs(",\n      \"type\": [\"object\", \"null\"], \"additionalProperties\": false,\n"
+  fputs(",\n      \"additionalProperties\": false,\n"
         "      \"properties\": {\n"
         "        \"name\": {\"$ref\": \"#/definitions/name\"},\n"
         "        \"out\": {\"$ref\": \"#/definitions/type\"}",

@@ -9,6 +9,8 @@
 #include <yaml.h>
 #include "yaml_tree.h"
 
+enum { MAX_DIRECTIVES = 100, MAX_ANCHORS = 1000 };
+
 /* A list or map whose end has not come yet. */
 typedef struct {
   qn_node *node;
@@ -104,8 +106,8 @@ static qn_status check_anchor(reader *r, const yaml_char_t *name, const yaml_eve
   for (int i = 0; i < r->depth; i++)
     taken = taken || (r->open[i].anchor && strcmp(r->open[i].anchor, *out) == 0);
   if (taken) return qn_error(r->src, place(e->start_mark), "anchor '&%s' is defined twice", *out);
-  if (r->anchor_count >= 1000)
-    return qn_error(r->src, place(e->start_mark), "more than 1000 anchors");
+  if (r->anchor_count >= MAX_ANCHORS)
+    return qn_error(r->src, place(e->start_mark), "more than %d anchors", MAX_ANCHORS);
   *out = qn_strndup(r->arena, *out, strlen(*out));
   return QN_OK;
 }
@@ -230,10 +232,26 @@ static qn_status read_events(reader *r) {
   return QN_OK;
 }
 
+/* libyaml compares every %TAG directive with all before it: a page of them takes it minutes. */
+static qn_status check_directives(const qn_source *src) {
+  static const char line_ends[] = "\n\r\x85\xA8\xA9"; /* the last bytes of YAML 1.1's */
+  int32_t line = 1, count = 0;
+  bool starts = true;
+  for (size_t i = 0; i < src->size; i++) {
+    if (starts && src->text[i] == '%' && ++count > MAX_DIRECTIVES)
+      return qn_error(src, (qn_loc){line, 1}, "more than %d lines that start with '%%'",
+                      MAX_DIRECTIVES);
+    starts = src->text[i] && strchr(line_ends, src->text[i]);
+    line += src->text[i] == '\n';
+  }
+  return QN_OK;
+}
+
 qn_status qn_read_yaml_tree(qn_arena *a, const qn_source *src, const qn_node **out) {
   if (src->size > QN_YAML_MAX_BYTES)
     return qn_error(src, qn_nowhere, "%zu bytes of YAML, at most %d are read", src->size,
                     QN_YAML_MAX_BYTES);
+  QN_TRY(check_directives(src));
   reader r = {.arena = a, .src = src};
   if (!yaml_parser_initialize(&r.parser)) return qn_io_error(src->name, "no memory for the document");
   yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);

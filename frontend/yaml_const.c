@@ -41,7 +41,7 @@ static const void *align(qn_arena *a, const qn_type *t, const void *data) {
 /* ------------------------------------------------------------------ weight files */
 
 static qn_status read_weight_file(qn_yaml_reader *r, const qn_node *n, qn_tensor_file *out) {
-  QN_TRY(qn_expect(r, n, QN_NODE_SCALAR, "a path of 'weights'"));
+  QN_TRY(qn_expect_node(r, n, QN_NODE_SCALAR, "a path of 'weights'"));
   qn_source src;
   QN_TRY(read_beside(r, n, &src));
   return qn_read_safetensors(&r->m->arena, &src, out);
@@ -70,15 +70,15 @@ qn_status qn_read_weights(qn_yaml_reader *r, const qn_node *n) {
   }
   r->tensors.at = qn_alloc(a, (count + 1) * sizeof *r->tensors.at);
   for (int i = 0; i < file_count; i++) add_tensors(r, paths[i], &files[i]);
-  return qn_sort_names(r, &r->tensors);
+  return qn_sort_yaml_names(r, &r->tensors);
 }
 
 static qn_status read_constant(qn_yaml_reader *r, const qn_node *key, const qn_node *n) {
   qn_arena *a = &r->m->arena;
-  qn_yaml_name *tensor = qn_find_name(&r->tensors, key->text);
+  qn_yaml_name *tensor = qn_find_yaml_name(&r->tensors, key->text);
   if (!tensor)
     return qn_error(r->src, key->loc, "no tensor '%s' in the weight files%s", key->text,
-                    qn_suggest_name(a, key->text, &r->tensors, NULL));
+                    qn_suggest_yaml_name(a, key->text, &r->tensors, NULL));
   qn_yaml_type stated;
   QN_TRY(qn_read_yaml_type(r, n, &stated));
   qn_type *type = &tensor->value->type;
@@ -97,7 +97,7 @@ static qn_status read_constant(qn_yaml_reader *r, const qn_node *key, const qn_n
 
 qn_status qn_read_constants(qn_yaml_reader *r, const qn_node *n) {
   if (!n || qn_is_empty(n)) return QN_OK;
-  QN_TRY(qn_expect(r, n, QN_NODE_MAP, "'constants'"));
+  QN_TRY(qn_expect_node(r, n, QN_NODE_MAP, "'constants'"));
   for (int i = 0; i < n->count; i++) QN_TRY(read_constant(r, n->item[2 * i], n->item[2 * i + 1]));
   return QN_OK;
 }
@@ -183,10 +183,12 @@ static qn_status read_number(qn_yaml_reader *r, const qn_node *n, qn_elem elem, 
 static qn_status read_numbers(qn_yaml_reader *r, const qn_node *n, const qn_type *type, int depth,
                               void *data, int64_t *at) {
   if (depth == type->rank) return read_number(r, n, type->elem, data, (*at)++);
-  int count = n->kind == QN_NODE_LIST ? n->count : 0;
-  if (count != type->dim[depth])
-    return qn_error(r->src, n->loc, "lists differ in length: the first has %lld items, this %s%d",
-                    (long long)type->dim[depth], n->kind == QN_NODE_LIST ? "" : "is none: ", count);
+  if (n->kind != QN_NODE_LIST)
+    return qn_error(r->src, n->loc, "expected a list of %lld like those before",
+                    (long long)type->dim[depth]);
+  if (n->count != type->dim[depth])
+    return qn_error(r->src, n->loc, "lists differ in length: the first has %lld items, this has %d",
+                    (long long)type->dim[depth], n->count);
   for (int i = 0; i < n->count; i++)
     QN_TRY(read_numbers(r, n->item[i], type, depth + 1, data, at));
   return QN_OK;

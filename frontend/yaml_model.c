@@ -42,12 +42,12 @@ static qn_status open_layer(reader *r, const qn_node *n, layer *out) {
   }
   out->key = key;
   out->map = qn_is_empty(keys) ? NULL : keys;
-  if (out->map) QN_TRY(qn_expect(&r->y, keys, QN_NODE_MAP, key->text));
+  if (out->map) QN_TRY(qn_expect_node(&r->y, keys, QN_NODE_MAP, key->text));
   return QN_OK;
 }
 
 static qn_status read_input(reader *r, const qn_node *key, const qn_node *n, qn_yaml_name *out) {
-  QN_TRY(qn_check_name(&r->y, key));
+  QN_TRY(qn_check_yaml_name(&r->y, key));
   qn_yaml_type t;
   QN_TRY(qn_read_yaml_type(&r->y, n, &t));
   if (!t.has_dims)
@@ -70,7 +70,7 @@ static void name_layers(reader *r) {
     do {
       int k = ++last[l->code];
       name->name = k == 1 ? op : qn_format(arena_of(r), "%s_%d", op, k);
-    } while (qn_find_name(&r->y.values, name->name));
+    } while (qn_find_yaml_name(&r->y.values, name->name));
   }
 }
 
@@ -88,47 +88,53 @@ static qn_status read_names(reader *r, const qn_node *inputs, const qn_node *lay
   for (int i = 0; i < r->count; i++) {
     QN_TRY(open_layer(r, layers->item[i], &r->layers[i]));
     const qn_node *name = find_key(&r->layers[i], "name");
-    if (name) QN_TRY(qn_check_name(&r->y, name));
+    if (name) QN_TRY(qn_check_yaml_name(&r->y, name));
     values->at[r->input_count + i] = (qn_yaml_name){.name = name ? name->text : NULL,
                                                     .loc = name ? name->loc : r->layers[i].key->loc,
                                                     .layer = i};
   }
-  QN_TRY(qn_sort_names(&r->y, values));
+  QN_TRY(qn_sort_yaml_names(&r->y, values));
   name_layers(r);
-  return qn_sort_names(&r->y, values);
+  return qn_sort_yaml_names(&r->y, values);
 }
 
 /* ------------------------------------------------------------------ operands */
 
-/* The value that a name stands for in layer `index`. `@name` is a tensor, whatever else has the
- * name. */
+/* A layer that cannot be read yet. */
+static qn_status refuse_later(reader *r, const qn_node *n, const qn_yaml_name *value, int index,
+                              bool is_tensor) {
+  const char *hint =
+      is_tensor ? qn_format(arena_of(r), "; \"@%s\" is the tensor", value->name) : "";
+  if (value->layer == index)
+    return qn_error(r->y.src, n->loc, "cyclic reference: '%s' is this layer's own result%s",
+                    value->name, hint);
+  qn_status status = qn_error(r->y.src, n->loc,
+                              "cyclic or forward reference: '%s' is a later layer%s", value->name, hint);
+  qn_note(r->y.src, value->loc, "'%s' is here", value->name);
+  return status;
+}
+
+/* What a name stands for in layer `index`: an input or a layer, else a tensor. `@name` is a tensor,
+ * whatever else has the name. */
 static qn_status find_operand(reader *r, const qn_node *n, int index, char letter, qn_value **out) {
-  const char *name = n->text;
-  bool tensor_only = name[0] == '@';
-  if (tensor_only) name++;
-  qn_yaml_name *value = tensor_only ? NULL : qn_find_name(&r->y.values, name);
-  qn_yaml_name *tensor = qn_find_name(&r->y.tensors, name);
-  if (value && tensor)
-    return qn_error(r->y.src, n->loc, "'%s' is a layer and a tensor; \"@%s\" is the tensor", name,
-                    name);
+  bool tensor_only = n->text[0] == '@';
+  const char *name = n->text + tensor_only;
+  const qn_yaml_name *value = tensor_only ? NULL : qn_find_yaml_name(&r->y.values, name);
+  qn_yaml_name *tensor = qn_find_yaml_name(&r->y.tensors, name);
+  if (value && value->layer >= index) return refuse_later(r, n, value, index, tensor != NULL);
+  if (value) {
+    *out = value->value;
+    return QN_OK;
+  }
   if (tensor) {
     *out = qn_use_tensor(&r->y, tensor, letter);
     return QN_OK;
   }
-  if (!value)
-    return qn_error(r->y.src, n->loc, "no layer, input or tensor '%s'%s", name,
-                    qn_suggest_name(arena_of(r), name, tensor_only ? &r->y.tensors : &r->y.values,
-                                    tensor_only ? NULL : &r->y.tensors));
-  if (value->layer == index)
-    return qn_error(r->y.src, n->loc, "cyclic reference: '%s' is this layer's own result", name);
-  if (value->layer > index) {
-    qn_status status =
-        qn_error(r->y.src, n->loc, "cyclic or forward reference: '%s' is a later layer", name);
-    qn_note(r->y.src, value->loc, "'%s' is here", name);
-    return status;
-  }
-  *out = value->value;
-  return QN_OK;
+  if (tensor_only)
+    return qn_error(r->y.src, n->loc, "no tensor '%s' in the weight files%s", name,
+                    qn_suggest_yaml_name(arena_of(r), name, &r->y.tensors, NULL));
+  return qn_error(r->y.src, n->loc, "no layer, input or tensor '%s'%s", name,
+                  qn_suggest_yaml_name(arena_of(r), name, &r->y.values, &r->y.tensors));
 }
 
 static bool is_npy_path(const char *text) {
@@ -143,9 +149,9 @@ static qn_status read_operand(reader *r, const qn_node *n, int index, const char
     const char *name = qn_format(arena_of(r), "%s.%s", layer_name, key);
     return qn_read_inline_const(&r->y, n, name, letter, out);
   }
-  QN_TRY(qn_expect(&r->y, n, QN_NODE_SCALAR, key));
-  if (is_npy_path(n->text) && !qn_find_name(&r->y.values, n->text) &&
-      !qn_find_name(&r->y.tensors, n->text))
+  QN_TRY(qn_expect_node(&r->y, n, QN_NODE_SCALAR, key));
+  if (is_npy_path(n->text) && !qn_find_yaml_name(&r->y.values, n->text) &&
+      !qn_find_yaml_name(&r->y.tensors, n->text))
     return qn_read_npy_const(&r->y, n, letter, out);
   return find_operand(r, n, index, letter, out);
 }
@@ -292,16 +298,16 @@ static qn_status build_layer(reader *r, int index) {
 /* ------------------------------------------------------------------ the document */
 
 static qn_status read_outputs(reader *r, const qn_node *n) {
-  QN_TRY(qn_expect(&r->y, n, QN_NODE_LIST, "'outputs'"));
+  QN_TRY(qn_expect_node(&r->y, n, QN_NODE_LIST, "'outputs'"));
   if (n->count == 0 || n->count > QN_MAX_IN)
     return qn_error(r->y.src, n->loc, "a model has 1 to %d outputs, got %d", QN_MAX_IN, n->count);
   for (int i = 0; i < n->count; i++) {
     const qn_node *item = n->item[i];
-    QN_TRY(qn_expect(&r->y, item, QN_NODE_SCALAR, "an output"));
-    const qn_yaml_name *name = qn_find_name(&r->y.values, item->text);
+    QN_TRY(qn_expect_node(&r->y, item, QN_NODE_SCALAR, "an output"));
+    const qn_yaml_name *name = qn_find_yaml_name(&r->y.values, item->text);
     if (!name)
       return qn_error(r->y.src, item->loc, "no layer '%s'%s", item->text,
-                      qn_suggest_name(arena_of(r), item->text, &r->y.values, NULL));
+                      qn_suggest_yaml_name(arena_of(r), item->text, &r->y.values, NULL));
     for (int k = 0; k < i; k++)
       if (r->y.f->results[k] == name->value)
         return qn_error(r->y.src, item->loc, "output '%s' occurs twice", item->text);
@@ -324,11 +330,11 @@ static qn_status refuse_quantize(reader *r, const qn_node *root) {
 
 static qn_status read_header(reader *r, const qn_node *root) {
   const qn_node *version = qn_find_key(root, "quern"), *model = qn_find_key(root, "model");
-  QN_TRY(qn_expect(&r->y, version, QN_NODE_SCALAR, "'quern'"));
+  QN_TRY(qn_expect_node(&r->y, version, QN_NODE_SCALAR, "'quern'"));
   if (strcmp(version->text, "1") != 0)
     return qn_error(r->y.src, version->loc, "format %.20s is not known, only 1 is", version->text);
   if (!model) return QN_OK;
-  QN_TRY(qn_expect(&r->y, model, QN_NODE_SCALAR, "'model'"));
+  QN_TRY(qn_expect_node(&r->y, model, QN_NODE_SCALAR, "'model'"));
   if (model->text[0] == 0) return qn_error(r->y.src, model->loc, "the model's name is empty");
   r->y.m->name = qn_identifier(arena_of(r), model->text, strlen(model->text));
   return QN_OK;
@@ -338,7 +344,7 @@ static qn_status check_root(reader *r, const qn_node *root) {
   static const char *const keys[] = {"quern",  "model",   "weights",  "inputs", "constants",
                                      "layers", "outputs", "quantize", NULL};
   static const char *const needed[] = {"quern", "inputs", "layers", "outputs", NULL};
-  QN_TRY(qn_expect(&r->y, root, QN_NODE_MAP, "a model"));
+  QN_TRY(qn_expect_node(&r->y, root, QN_NODE_MAP, "a model"));
   QN_TRY(qn_check_keys(&r->y, root, keys, "the model"));
   for (int i = 0; needed[i]; i++)
     if (!qn_find_key(root, needed[i]))
@@ -351,8 +357,8 @@ static qn_status read_model(reader *r, const qn_node *root) {
   QN_TRY(read_header(r, root));
   QN_TRY(refuse_quantize(r, root));
   const qn_node *inputs = qn_find_key(root, "inputs"), *layers = qn_find_key(root, "layers");
-  QN_TRY(qn_expect(&r->y, inputs, QN_NODE_MAP, "'inputs'"));
-  QN_TRY(qn_expect(&r->y, layers, QN_NODE_LIST, "'layers'"));
+  QN_TRY(qn_expect_node(&r->y, inputs, QN_NODE_MAP, "'inputs'"));
+  QN_TRY(qn_expect_node(&r->y, layers, QN_NODE_LIST, "'layers'"));
   QN_TRY(qn_read_weights(&r->y, qn_find_key(root, "weights")));
   QN_TRY(qn_read_constants(&r->y, qn_find_key(root, "constants")));
   QN_TRY(read_names(r, inputs, layers));

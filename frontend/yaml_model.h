@@ -35,17 +35,17 @@ typedef struct {
 
 /* -- yaml_names.c: names, and the words around them. */
 /* Sorts for lookup; two of the same name are an error at the second. */
-qn_status qn_sort_names(qn_yaml_reader *r, qn_yaml_names *names) QN_MUST_CHECK;
-qn_yaml_name *qn_find_name(const qn_yaml_names *names, const char *name); /* or NULL */
+qn_status qn_sort_yaml_names(qn_yaml_reader *r, qn_yaml_names *names) QN_MUST_CHECK;
+qn_yaml_name *qn_find_yaml_name(const qn_yaml_names *names, const char *name); /* or NULL */
 /* `, did you mean 'x'?` or nothing. candidates ends with NULL. */
-const char *qn_suggest(qn_arena *a, const char *name, const char *const *candidates);
+const char *qn_suggest_key(qn_arena *a, const char *name, const char *const *candidates);
 /* The same, of names. b may be NULL. */
-const char *qn_suggest_name(qn_arena *a, const char *name, const qn_yaml_names *in,
+const char *qn_suggest_yaml_name(qn_arena *a, const char *name, const qn_yaml_names *in,
                             const qn_yaml_names *b);
 /* A name of IR text: letters, digits, _ and . */
-qn_status qn_check_name(qn_yaml_reader *r, const qn_node *n) QN_MUST_CHECK;
+qn_status qn_check_yaml_name(qn_yaml_reader *r, const qn_node *n) QN_MUST_CHECK;
 /* n must be of that kind; what: "'layers'". */
-qn_status qn_expect(qn_yaml_reader *r, const qn_node *n, qn_node_kind kind, const char *what)
+qn_status qn_expect_node(qn_yaml_reader *r, const qn_node *n, qn_node_kind kind, const char *what)
     QN_MUST_CHECK;
 /* Every key of map is one of allowed (ends with NULL). */
 qn_status qn_check_keys(qn_yaml_reader *r, const qn_node *map, const char *const *allowed,

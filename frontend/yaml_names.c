@@ -14,7 +14,7 @@ static int compare_names(const void *a, const void *b) {
   return order != 0 ? order : compare_places(x->loc, y->loc);
 }
 
-qn_status qn_sort_names(qn_yaml_reader *r, qn_yaml_names *names) {
+qn_status qn_sort_yaml_names(qn_yaml_reader *r, qn_yaml_names *names) {
   names->sorted = qn_alloc(&r->m->arena, ((size_t)names->count + 1) * sizeof *names->sorted);
   names->sorted_count = 0;
   for (int i = 0; i < names->count; i++)
@@ -30,7 +30,7 @@ qn_status qn_sort_names(qn_yaml_reader *r, qn_yaml_names *names) {
   return QN_OK;
 }
 
-qn_yaml_name *qn_find_name(const qn_yaml_names *names, const char *name) {
+qn_yaml_name *qn_find_yaml_name(const qn_yaml_names *names, const char *name) {
   int low = 0, high = names->sorted_count;
   while (low < high) {
     int middle = low + (high - low) / 2;
@@ -42,19 +42,19 @@ qn_yaml_name *qn_find_name(const qn_yaml_names *names, const char *name) {
   return NULL;
 }
 
-const char *qn_suggest(qn_arena *a, const char *name, const char *const *candidates) {
+const char *qn_suggest_key(qn_arena *a, const char *name, const char *const *candidates) {
   const char *nearest = qn_nearest(name, candidates);
   return nearest ? qn_format(a, ", did you mean '%s'?", nearest) : "";
 }
 
-const char *qn_suggest_name(qn_arena *a, const char *name, const qn_yaml_names *in,
+const char *qn_suggest_yaml_name(qn_arena *a, const char *name, const qn_yaml_names *in,
                             const qn_yaml_names *b) {
   size_t count = (size_t)in->sorted_count + (b ? (size_t)b->sorted_count : 0);
   const char **candidates = qn_alloc(a, (count + 1) * sizeof *candidates);
   int used = 0;
   for (int i = 0; i < in->sorted_count; i++) candidates[used++] = in->sorted[i]->name;
   for (int i = 0; b && i < b->sorted_count; i++) candidates[used++] = b->sorted[i]->name;
-  return qn_suggest(a, name, candidates);
+  return qn_suggest_key(a, name, candidates);
 }
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -63,8 +63,8 @@ static bool is_name_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || c == '_' || c == '.';
 }
 
-qn_status qn_check_name(qn_yaml_reader *r, const qn_node *n) {
-  QN_TRY(qn_expect(r, n, QN_NODE_SCALAR, "a name"));
+qn_status qn_check_yaml_name(qn_yaml_reader *r, const qn_node *n) {
+  QN_TRY(qn_expect_node(r, n, QN_NODE_SCALAR, "a name"));
   bool good = n->text[0] != 0 && strlen(n->text) <= QN_MAX_NAME;
   for (const char *p = n->text; *p; p++) good = good && is_name_letter(*p);
   if (good) return QN_OK;
@@ -73,7 +73,7 @@ qn_status qn_check_name(qn_yaml_reader *r, const qn_node *n) {
                   QN_MAX_NAME);
 }
 
-qn_status qn_expect(qn_yaml_reader *r, const qn_node *n, qn_node_kind kind, const char *what) {
+qn_status qn_expect_node(qn_yaml_reader *r, const qn_node *n, qn_node_kind kind, const char *what) {
   static const char *const kinds[] = {"a word", "a list", "a map of keys and values"};
   if (n->kind == kind) return QN_OK;
   return qn_error(r->src, n->loc, "%s must be %s, got %s", what, kinds[kind], kinds[n->kind]);
@@ -87,7 +87,7 @@ qn_status qn_check_keys(qn_yaml_reader *r, const qn_node *map, const char *const
     while (allowed[k] && strcmp(allowed[k], key->text) != 0) k++;
     if (allowed[k]) continue;
     return qn_error(r->src, key->loc, "unknown key '%s' in %s%s", key->text, what,
-                    qn_suggest(&r->m->arena, key->text, allowed));
+                    qn_suggest_key(&r->m->arena, key->text, allowed));
   }
   return QN_OK;
 }

@@ -7,7 +7,7 @@
 enum {
   QN_YAML_MAX_BYTES = 64 << 20, /* of a document */
   QN_YAML_MAX_DEPTH = 64,       /* of lists and maps in each other, aliases followed */
-  QN_YAML_MAX_NODES = 1 << 22   /* of a document, aliases counted each time */
+  QN_YAML_MAX_NODES = 1 << 20   /* of a document, aliases counted each time */
 };
 
 typedef enum { QN_NODE_SCALAR, QN_NODE_LIST, QN_NODE_MAP } qn_node_kind;

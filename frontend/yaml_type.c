@@ -56,7 +56,7 @@ static qn_status read_dims(cursor *c, qn_type *t) {
   while (!take(c, ']')) {
     if (t->rank > 0) QN_TRY(expect(c, ','));
     if (t->rank == QN_MAX_RANK) FAIL(c, "more than %d dims", QN_MAX_RANK);
-    QN_TRY(read_integer(c, 1, INT64_MAX, "a dim", &t->dim[t->rank]));
+    QN_TRY(read_integer(c, 1, QN_MAX_COUNT, "a dim", &t->dim[t->rank]));
     t->rank++;
   }
   int64_t count;
@@ -68,10 +68,10 @@ static qn_status read_dims(cursor *c, qn_type *t) {
 static qn_status read_scales(cursor *c, qn_yaml_type *out) {
   size_t size = strcspn(c->at, ",) ");
   const char *name = qn_strndup(&c->r->m->arena, c->at, size);
-  out->scales = qn_find_name(&c->r->tensors, name);
+  out->scales = qn_find_yaml_name(&c->r->tensors, name);
   if (!out->scales)
     FAIL(c, "no tensor '%s' in the weight files%s", name,
-         qn_suggest_name(&c->r->m->arena, name, &c->r->tensors, NULL));
+         qn_suggest_yaml_name(&c->r->m->arena, name, &c->r->tensors, NULL));
   const qn_type *t = &out->scales->value->type;
   if (t->elem != QN_f32 || t->rank != 1)
     FAIL(c, "scales must be a vector of f32, '%s' is %s", name, qn_type_text(&c->r->m->arena, t));
@@ -122,7 +122,7 @@ static qn_status read_elem(cursor *c, qn_elem *out) {
   size_t size = strcspn(c->at, " [(,");
   if (!qn_find_elem(c->at, size, out)) {
     const char *name = qn_strndup(&c->r->m->arena, c->at, size);
-    FAIL(c, "'%s' is not an element type%s", name, qn_suggest(&c->r->m->arena, name, names));
+    FAIL(c, "'%s' is not an element type%s", name, qn_suggest_key(&c->r->m->arena, name, names));
   }
   c->at += size;
   return QN_OK;
@@ -130,7 +130,7 @@ static qn_status read_elem(cursor *c, qn_elem *out) {
 
 qn_status qn_read_yaml_type(qn_yaml_reader *r, const qn_node *n, qn_yaml_type *out) {
   *out = (qn_yaml_type){0};
-  QN_TRY(qn_expect(r, n, QN_NODE_SCALAR, "a type"));
+  QN_TRY(qn_expect_node(r, n, QN_NODE_SCALAR, "a type"));
   cursor c = {r, n, n->text};
   QN_TRY(read_elem(&c, &out->type.elem));
   out->has_dims = take(&c, '[');
