@@ -1,0 +1,67 @@
+/* Functions of real numbers in float arithmetic: no library, no tables, no branches, so that loops
+ * over them become vector code. Only +, -, * and /, each rounded to float (built with
+ * -ffp-contract=off), and operations on bits: the same bits on every target. */
+#ifndef QN_REAL_H
+#define QN_REAL_H
+
+#include "fixed.h"
+
+/* x in low..high; a NaN stays one. */
+QN_INLINE float qn_clamp_f32(float x, float low, float high) {
+  return x < low ? low : x > high ? high : x;
+}
+
+QN_INLINE float qn_abs(float x) { return qn_float_of_bits(qn_bits_of_float(x) & INT32_MAX); }
+
+/* |x| with y's sign. */
+QN_INLINE float qn_copy_sign(float x, float y) {
+  return qn_float_of_bits((qn_bits_of_float(x) & INT32_MAX) | (qn_bits_of_float(y) & INT32_MIN));
+}
+
+/* 2^n, n -126..127. */
+QN_INLINE float qn_power_of_two(int32_t n) {
+  return qn_float_of_bits((int32_t)((uint32_t)(n + 127) << 23));
+}
+
+/* exp(x), error below 1 ulp: x = n*ln2 + r with |r| <= ln2/2, exp(r) = 1 + r + r^2 P(r) with P
+ * fitted for the least relative error (3e-9). 2^n is two factors, since n is -150..129. */
+QN_INLINE float qn_exp(float x) {
+  const float magic = 12582912.0f;                                /* 1.5 * 2^23: see qn_round */
+  const float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f; /* n * ln2_high is exact */
+  x = qn_clamp_f32(x, -104.0f, 89.0f);
+  float shifted = x * 1.44269504f + magic, n = shifted - magic;
+  float r = (x - n * ln2_high) - n * ln2_low;
+  float series = 0.00138144661f;
+  series = series * r + 0.00836878084f;
+  series = series * r + 0.0416683927f;
+  series = series * r + 0.166665196f;
+  series = series * r + 0.49999994f;
+  series = r * r * series + r + 1.0f;
+  int32_t power = qn_bits_of_float(shifted) - qn_bits_of_float(magic), half = power >> 1;
+  return series * qn_power_of_two(half) * qn_power_of_two(power - half);
+}
+
+/* 1 / (1 + exp(-x)), error below 2 ulp; e = exp(-|x|) does not overflow. */
+QN_INLINE float qn_logistic(float x) {
+  float e = qn_exp(-qn_abs(x));
+  return (x < 0 ? e : 1.0f) / (1.0f + e);
+}
+
+/* tanh(x), error below 2 ulp: x + x^3 Q(x^2) near 0, Q fitted for the least relative error (5e-9),
+ * else 1 - 2 / (1 + exp(2|x|)) in the sign of x. */
+QN_INLINE float qn_tanh(float x) {
+  float size = qn_abs(x), square = x * x;
+  float series = -0.00568127865f;
+  series = series * square + 0.0206186213f;
+  series = series * square + -0.0537336953f;
+  series = series * square + 0.13331373f;
+  series = series * square + -0.333332807f;
+  float near = series * square * x + x;
+  float far = 1.0f - 2.0f / (1.0f + qn_exp(2.0f * size));
+  return size < 0.625f ? near : qn_copy_sign(far, x);
+}
+
+/* -- real.c: the root of x, correctly rounded; a NaN for negative x. */
+float qn_sqrt(float x);
+
+#endif

@@ -1,0 +1,62 @@
+/* Softmax over rows: exp(beta * x) / sum of it. */
+#include "fixed_point.h"
+#include "real.h"
+
+/* y = e / sum of e, e = exp((x - max) * beta); the sum in order of the columns. */
+void qn_kernel_softmax_f32(const qn_softmax_f32_params *p, const void *const *in, void *out,
+                           void *scratch) {
+  (void)scratch;
+  for (int32_t r = 0; r < p->rows; r++) {
+    const float *x = (const float *)in[0] + r * p->columns;
+    float *y = (float *)out + r * p->columns, most = x[0], sum = 0;
+    for (int32_t c = 1; c < p->columns; c++) most = x[c] > most ? x[c] : most;
+    for (int32_t c = 0; c < p->columns; c++) y[c] = qn_exp((x[c] - most) * p->beta);
+    for (int32_t c = 0; c < p->columns; c++) sum += y[c];
+    for (int32_t c = 0; c < p->columns; c++) y[c] /= sum;
+  }
+}
+
+/* exp of a difference of stored values, not positive, as Q0.31. */
+QN_INLINE int32_t exp_of_difference(const qn_softmax_i8_params *p, int32_t difference) {
+  int32_t scaled = qn_srdhm(qn_wrap_shift_left(difference, p->left_shift), p->mul);
+  return qn_exp_not_positive(scaled, 5);
+}
+
+/* The sum of the exponentials of the row as Q12.19; from 4096 on, where every result is 0, the
+ * largest number there is. */
+QN_INLINE int32_t sum_exps(const qn_softmax_i8_params *p, const int8_t *x, int32_t most) {
+  int32_t sum = 0;
+  for (int32_t c = 0; c < p->columns; c++) {
+    int32_t difference = x[c] - most;
+    if (difference < p->diff_min) continue;
+    int32_t e = qn_rounding_shift_right(exp_of_difference(p, difference), 12);
+    sum = sum > INT32_MAX - e ? INT32_MAX : sum + e;
+  }
+  return sum;
+}
+
+/* TFLite's Softmax of int8 (reference/softmax.h), under every contract. With d = x - max of the
+ * row, those below diff_min count as nothing: e = exp(d * mul * 2^(left_shift - 31)),  Q5.26 ->
+ * Q0.31 sum of e in Q12.19 = 2^(12 - zeros) * (1 + s), 0 <= s < 1, where zeros is its leading zeros
+ *   y = e * (1 / (1 + s)) / 2^(35 - zeros) - 128, rounded, at most 127
+ * The result's scale is 1/256, its zero point -128. */
+QN_INLINE void softmax_row_i8(const qn_softmax_i8_params *p, const int8_t *x, int8_t *y) {
+  int32_t most = -128;
+  for (int32_t c = 0; c < p->columns; c++) most = qn_max(most, x[c]);
+  int32_t sum = sum_exps(p, x, most);
+  int32_t zeros = sum > 0 ? __builtin_clz((uint32_t)sum) : 31, shift = 35 - zeros;
+  int32_t scale = qn_one_over_one_plus((int32_t)((uint32_t)sum << zeros & INT32_MAX));
+  for (int32_t c = 0; c < p->columns; c++) {
+    int32_t difference = x[c] - most, result = 0;
+    if (difference >= p->diff_min && shift <= 31)
+      result = qn_rounding_shift_right(qn_srdhm(scale, exp_of_difference(p, difference)), shift);
+    y[c] = (int8_t)qn_clamp(result - 128, -128, 127);
+  }
+}
+
+void qn_kernel_softmax_i8(const qn_softmax_i8_params *p, const void *const *in, void *out,
+                          void *scratch) {
+  (void)scratch;
+  for (int32_t r = 0; r < p->rows; r++)
+    softmax_row_i8(p, (const int8_t *)in[0] + r * p->columns, (int8_t *)out + r * p->columns);
+}
