@@ -43,8 +43,11 @@ static bool read_section(const object *o, unsigned index, Elf64_Shdr *out) {
   } else {
     Elf32_Shdr narrow;
     memcpy(&narrow, o->bytes + offset, size);
-    *out = (Elf64_Shdr){.sh_name = narrow.sh_name, .sh_type = narrow.sh_type, .sh_flags = narrow.sh_flags,
-                        .sh_offset = narrow.sh_offset, .sh_size = narrow.sh_size,
+    *out = (Elf64_Shdr){.sh_name = narrow.sh_name,
+                        .sh_type = narrow.sh_type,
+                        .sh_flags = narrow.sh_flags,
+                        .sh_offset = narrow.sh_offset,
+                        .sh_size = narrow.sh_size,
                         .sh_link = narrow.sh_link};
   }
   return out->sh_type == SHT_NOBITS || inside(o, out->sh_offset, out->sh_size);
@@ -66,7 +69,8 @@ static void read_symbol(const object *o, const Elf64_Shdr *table, uint64_t index
   }
   Elf32_Sym narrow;
   memcpy(&narrow, o->bytes + table->sh_offset + index * sizeof narrow, sizeof narrow);
-  *out = (Elf64_Sym){.st_name = narrow.st_name, .st_info = narrow.st_info, .st_shndx = narrow.st_shndx};
+  *out = (Elf64_Sym){
+      .st_name = narrow.st_name, .st_info = narrow.st_info, .st_shndx = narrow.st_shndx};
 }
 
 static qn_status read_symbols(qn_arena *a, const object *o, const Elf64_Shdr *table, qn_elf *out) {
@@ -80,15 +84,19 @@ static qn_status read_symbols(qn_arena *a, const object *o, const Elf64_Shdr *ta
     const char *name = read_text(o, table->sh_link, symbol.st_name);
     if (!name) return qn_bug("the object has a symbol without a name");
     name = qn_strndup(a, name, strlen(name));
-    if (symbol.st_shndx == SHN_UNDEF) out->undefined[out->undefined_count++] = name;
-    else out->globals[out->global_count++] = name;
+    if (symbol.st_shndx == SHN_UNDEF)
+      out->undefined[out->undefined_count++] = name;
+    else
+      out->globals[out->global_count++] = name;
   }
   return QN_OK;
 }
 
 /* Position-independent code needs the description's addresses filled in by the loader, which then
  * makes them read-only. */
-static bool is_relocated_constant(const char *name) { return strncmp(name, ".data.rel.ro", 12) == 0; }
+static bool is_relocated_constant(const char *name) {
+  return strncmp(name, ".data.rel.ro", 12) == 0;
+}
 
 qn_status qn_read_elf(qn_arena *a, const void *bytes, size_t size, qn_elf *out) {
   object o = {.bytes = bytes, .size = size};

@@ -6,8 +6,8 @@
  * Layers of equal shape share the code. It also tells LLVM what the plan knows: the tensors do not
  * overlap, except where the result takes an operand's place.
  *
- * On top of them stand the three exported symbols: NAME_init, NAME_run (one argument per tensor) and
- * NAME_model (runtime/quern.h), whose `run` takes arrays of addresses. */
+ * On top of them stand the three exported symbols: NAME_init, NAME_run (one argument per tensor)
+ * and NAME_model (runtime/quern.h), whose `run` takes arrays of addresses. */
 #include <string.h>
 #include "../runtime/quern.h"
 #include "unit.h"
@@ -108,8 +108,9 @@ static void emit_kernel_call(emitter *e, const variant *v, LLVMValueRef kernel, 
   for (int i = 0; i < v->call.in_count; i++) {
     LLVMValueRef index = number(e, u->i32, i);
     LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, u->pointer, in, &index, 1, "");
-    LLVMBuildStore(e->b, v->present >> i & 1 ? LLVMGetParam(v->function, next++) : LLVMConstNull(u->pointer),
-                   slot);
+    LLVMBuildStore(
+        e->b, v->present >> i & 1 ? LLVMGetParam(v->function, next++) : LLVMConstNull(u->pointer),
+        slot);
   }
   LLVMValueRef out = LLVMGetParam(v->function, next++);
   LLVMValueRef scratch = v->scratch ? LLVMGetParam(v->function, next) : LLVMConstNull(u->pointer);
@@ -118,7 +119,8 @@ static void emit_kernel_call(emitter *e, const variant *v, LLVMValueRef kernel, 
   LLVMBuildRetVoid(e->b);
 }
 
-/* The function for `wanted`, made when it is the first of its kind. The builder is left anywhere. */
+/* The function for `wanted`, made when it is the first of its kind. The builder is left anywhere.
+ */
 static qn_status find_variant(emitter *e, const variant *wanted, const variant **out) {
   variant **end = &e->variants;
   for (; *end; end = &(*end)->next) {
@@ -192,9 +194,10 @@ static qn_status emit_call(emitter *e, const qn_call *call, const qn_place *out,
   arguments[count++] = address(e, out);
   if (wanted.scratch) {
     if (scratch < 0) return qn_bug("'%s' has no scratch memory", qn_kernel_names[call->kernel]);
-    arguments[count++] = at_offset(e, LLVMGetParam(e->run, 0), e->u->weights.memory_bytes + scratch);
+    arguments[count++] =
+        at_offset(e, LLVMGetParam(e->run, 0), e->u->weights.memory_bytes + scratch);
   }
-  const variant *v;
+  const variant *v = NULL;
   QN_TRY(find_variant(e, &wanted, &v));
   LLVMPositionBuilderAtEnd(e->b, here);
   LLVMBuildCall2(e->b, v->type, v->function, arguments, count, "");
@@ -269,8 +272,7 @@ static qn_status emit_decoding(emitter *e, LLVMValueRef memory, LLVMValueRef *ou
 
 static qn_status emit_init(emitter *e, LLVMValueRef *out) {
   LLVMTypeRef type = LLVMFunctionType(e->u->i32, &e->u->pointer, 1, 0);
-  LLVMValueRef init =
-      add_function(e, qn_format(arena(e), "%s_init", e->u->options->name), type);
+  LLVMValueRef init = add_function(e, qn_format(arena(e), "%s_init", e->u->options->name), type);
   emit_memory_check(e, init);
   LLVMValueRef code = number(e, e->u->i32, QUERN_OK);
   if (e->u->weights.decoder) QN_TRY(emit_decoding(e, LLVMGetParam(init, 0), &code));

@@ -34,23 +34,23 @@ static void add(text *t, const char *format, ...) {
 /* ------------------------------------------------------------------ names */
 
 /* Words of C and C++ that cannot name a parameter, and the parameter that is there already. */
-static const char *const reserved[] = {
-    "memory",    "alignas",   "alignof",  "and",       "and_eq",   "asm",       "auto",      "bitand",
-    "bitor",     "bool",      "break",    "case",      "catch",    "char",      "class",     "compl",
-    "const",     "constexpr", "continue", "decltype",  "default",  "delete",    "do",        "double",
-    "else",      "enum",      "explicit", "export",    "extern",   "false",     "float",     "for",
-    "friend",    "goto",      "if",       "inline",    "int",      "long",      "mutable",   "namespace",
-    "new",       "noexcept",  "not",      "not_eq",    "nullptr",  "operator",  "or",        "or_eq",
-    "private",   "protected", "public",   "register",  "restrict", "return",    "short",     "signed",
-    "sizeof",    "static",    "struct",   "switch",    "template", "this",      "throw",     "true",
-    "try",       "typedef",   "typeid",   "typename",  "union",    "unsigned",  "using",     "virtual",
-    "void",      "volatile",  "wchar_t",  "while",     "xor",      "xor_eq",    "requires",  "concept",
-    "int8_t",    "uint8_t",   "int16_t",  "uint16_t",  "int32_t",  "uint32_t",  "int64_t",   "uint64_t",
-    "co_await",  "co_return", "co_yield", "char8_t",   "char16_t", "char32_t",  "consteval", "constinit",
-    "const_cast", "dynamic_cast", "reinterpret_cast", "static_cast", "static_assert", "thread_local", NULL};
+static const char reserved[] =
+    " memory alignas alignof and and_eq asm auto bitand bitor bool break case catch char class"
+    " compl const constexpr continue decltype default delete do double else enum explicit export"
+    " extern false float for friend goto if inline int long mutable namespace new noexcept not"
+    " not_eq nullptr operator or or_eq private protected public register restrict return short"
+    " signed sizeof static struct switch template this throw true try typedef typeid typename"
+    " union unsigned using virtual void volatile wchar_t while xor xor_eq requires concept int8_t"
+    " uint8_t int16_t uint16_t int32_t uint32_t int64_t uint64_t co_await co_return co_yield"
+    " char8_t char16_t char32_t consteval constinit const_cast dynamic_cast reinterpret_cast"
+    " static_cast static_assert thread_local ";
+
+static bool is_reserved(qn_arena *a, const char *name) {
+  return strstr(reserved, qn_format(a, " %s ", name)) != NULL;
+}
 
 static bool is_taken(const char *name, const char *const *list, int count) {
-  for (int i = 0; i < count && list[i]; i++) {
+  for (int i = 0; i < count; i++) {
     if (strcmp(list[i], name) == 0) return true;
   }
   return false;
@@ -63,7 +63,7 @@ static const char *identifier(qn_arena *a, const char *name, const char *const *
     if (!isalnum((unsigned char)*p)) *p = '_';
   }
   const char *unique = base;
-  for (int n = 1; is_taken(unique, reserved, INT32_MAX) || is_taken(unique, names, count); n++)
+  for (int n = 1; is_reserved(a, unique) || is_taken(unique, names, count); n++)
     unique = qn_format(a, "%s_%d", base, n);
   return unique;
 }
@@ -101,7 +101,8 @@ static void add_float(text *t, float x) {
 }
 
 /* Macros of one tensor, e.g. KWS_INPUT0_DIMS. */
-static void add_tensor(text *t, const char *prefix, const char *kind, int index, const qn_value *v) {
+static void add_tensor(text *t, const char *prefix, const char *kind, int index,
+                       const qn_value *v) {
   const qn_type *type = &v->type;
   add(t, "/* %s: %s */\n", v->name, qn_type_text(t->arena, type));
   const char *name = qn_format(t->arena, "%s_%s%d", prefix, kind, index);
@@ -116,7 +117,8 @@ static void add_tensor(text *t, const char *prefix, const char *kind, int index,
   if (type->q.on && !type->q.scales) {
     add(t, "#define %s_SCALE ", name);
     add_float(t, type->q.scale);
-    add(t, " /* real = SCALE * (stored - ZERO) */\n#define %s_ZERO %" PRId32 "\n", name, type->q.zero);
+    add(t, " /* real = SCALE * (stored - ZERO) */\n#define %s_ZERO %" PRId32 "\n", name,
+        type->q.zero);
   }
   add(t, "\n");
 }
@@ -124,8 +126,9 @@ static void add_tensor(text *t, const char *prefix, const char *kind, int index,
 static void add_sizes(text *t, qn_unit *u, const char *prefix, const qn_object *object) {
   int64_t macs = 0;
   for (const qn_op *op = u->f->first; op; op = op->next) macs += qn_macs(op);
-  add(t, "#define %s_MEMORY_BYTES %" PRId64 " /* the caller's: decoded weights and activations */\n", prefix,
-      object->memory_bytes);
+  add(t,
+      "#define %s_MEMORY_BYTES %" PRId64 " /* the caller's: decoded weights and activations */\n",
+      prefix, object->memory_bytes);
   add(t, "#define %s_MEMORY_ALIGN 64\n", prefix);
   add(t, "#define %s_STACK_BYTES %" PRId64 " /* at most, of init and of run */\n", prefix,
       object->stack_bytes);
@@ -143,7 +146,8 @@ static void add_prototypes(text *t, qn_unit *u) {
   add(t, "/* Prepares memory, once before run. 0, or an error: 1 the coded weights are damaged,\n"
          " * 2 memory is NULL or not aligned. */\n");
   add(t, "int32_t %s_init(void *memory);\n\n", name);
-  add(t, "/* Runs the model once. The tensors overlap neither each other nor memory. 0, or 2 as above.\n"
+  add(t, "/* Runs the model once. The tensors overlap neither each other nor memory. 0, or 2 as "
+         "above.\n"
          " * Threads may run at the same time, each with memory of its own. */\n");
   add(t, "int32_t %s_run(void *memory", name);
   for (const qn_value *p = u->f->params; p; p = p->next, next++) {

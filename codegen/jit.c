@@ -52,8 +52,10 @@ qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **
   if (!p) return qn_io_error("quern", "no memory for the model");
   qn_status status = load_object(p, &object, qn_format(&m->arena, "%s_model", host.name));
   if (status == QN_OK) status = start_model(p);
-  if (status == QN_OK) *out = p;
-  else qn_unload(p);
+  if (status == QN_OK)
+    *out = p;
+  else
+    qn_unload(p);
   return status;
 }
 

@@ -23,7 +23,8 @@ static void on_fatal_error(const char *why) {
 static void add_frame(qn_unit *u, const char *text) {
   long long bytes;
   int start = 0;
-  if (sscanf(text, "stack frame size (%lld) exceeds limit (%*d) in function '%n", &bytes, &start) != 1 ||
+  if (sscanf(text, "stack frame size (%lld) exceeds limit (%*d) in function '%n", &bytes, &start) !=
+          1 ||
       start == 0)
     return;
   qn_frame *frame = qn_alloc(&u->m->arena, sizeof *frame);
@@ -37,7 +38,8 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *context) {
   qn_unit *u = context;
   char *text = LLVMGetDiagInfoDescription(info);
   LLVMDiagnosticSeverity severity = LLVMGetDiagInfoSeverity(info);
-  if (severity == LLVMDSError && !u->failure) u->failure = qn_strndup(&u->m->arena, text, strlen(text));
+  if (severity == LLVMDSError && !u->failure)
+    u->failure = qn_strndup(&u->m->arena, text, strlen(text));
   if (severity == LLVMDSWarning) add_frame(u, text);
   LLVMDisposeMessage(text);
 }
@@ -47,7 +49,8 @@ static void on_diagnostic(LLVMDiagnosticInfoRef info, void *context) {
 static qn_status verify(qn_unit *u) {
   char *why = NULL;
   qn_status status = QN_OK;
-  if (LLVMVerifyModule(u->module, LLVMReturnStatusAction, &why)) status = qn_bug("LLVM module: %s", why);
+  if (LLVMVerifyModule(u->module, LLVMReturnStatusAction, &why))
+    status = qn_bug("LLVM module: %s", why);
   LLVMDisposeMessage(why);
   return status;
 }
@@ -57,7 +60,8 @@ static void attach_weights(qn_unit *u) {
   u->blob = LLVMGetNamedGlobal(u->module, qn_format(&u->m->arena, "%s_weights", u->options->name));
   if (!u->blob) return;
   size_t size = (size_t)u->weights.blob_bytes;
-  LLVMSetInitializer(u->blob, LLVMConstStringInContext2(u->context, (const char *)u->weights.blob, size, 1));
+  LLVMSetInitializer(u->blob,
+                     LLVMConstStringInContext2(u->context, (const char *)u->weights.blob, size, 1));
   LLVMSetVisibility(u->blob, LLVMDefaultVisibility);
   LLVMSetLinkage(u->blob, LLVMInternalLinkage);
   LLVMSetSection(u->blob, qn_format(&u->m->arena, ".rodata.%s_weights", u->options->name));
@@ -104,7 +108,8 @@ static qn_status generate(qn_unit *u, LLVMCodeGenFileType type, qn_object *out) 
   return status;
 }
 
-/* The object, with every helper that the back end calls. Each round adds helpers that were missing. */
+/* The object, with every helper that the back end calls. Each round adds helpers that were missing.
+ */
 static qn_status generate_closed(qn_unit *u, qn_object *out, qn_elf *out_elf) {
   for (;;) {
     QN_TRY(generate(u, LLVMObjectFile, out));
@@ -135,7 +140,8 @@ static qn_status check_object(qn_unit *u, const qn_elf *elf) {
     }
     if (!known) return qn_bug("the object exports '%s'", elf->globals[i]);
   }
-  if (elf->global_count != 3) return qn_bug("the object exports %d symbols instead of 3", elf->global_count);
+  if (elf->global_count != 3)
+    return qn_bug("the object exports %d symbols instead of 3", elf->global_count);
   return QN_OK;
 }
 
@@ -167,7 +173,8 @@ static qn_status plan(qn_unit *u) {
   QN_TRY(qn_plan_weights(u->m, u->f, u->options->weights, &u->weights));
   u->memory_bytes = u->weights.memory_bytes + qn_memory_bytes(u->f);
   if (u->memory_bytes > INT32_MAX)
-    return qn_error(&u->m->src, qn_nowhere, "the model needs %lld bytes of memory, at most %d are possible",
+    return qn_error(&u->m->src, qn_nowhere,
+                    "the model needs %lld bytes of memory, at most %d are possible",
                     (long long)u->memory_bytes, INT32_MAX);
   return QN_OK;
 }

@@ -31,7 +31,8 @@ static bool is_inlined(LLVMValueRef function) {
   size_t size;
   const char *name = LLVMGetValueName2(function, &size);
   unsigned noinline_kind = LLVMGetEnumAttributeKindForName("noinline", 8);
-  if (LLVMGetEnumAttributeAtIndex(function, LLVMAttributeFunctionIndex, noinline_kind)) return false;
+  if (LLVMGetEnumAttributeAtIndex(function, LLVMAttributeFunctionIndex, noinline_kind))
+    return false;
   return LLVMGetLinkage(function) == LLVMInternalLinkage || starts_with(name, "qn_kernel_");
 }
 
@@ -40,13 +41,15 @@ void qn_add_attribute(qn_unit *u, LLVMValueRef function, unsigned index, const c
   LLVMAddAttributeAtIndex(function, index, LLVMCreateEnumAttribute(u->context, kind, 0));
 }
 
-static void add_text_attribute(qn_unit *u, LLVMValueRef function, const char *name, const char *value) {
+static void add_text_attribute(qn_unit *u, LLVMValueRef function, const char *name,
+                               const char *value) {
   LLVMAddAttributeAtIndex(function, LLVMAttributeFunctionIndex,
                           LLVMCreateStringAttribute(u->context, name, (unsigned)strlen(name), value,
                                                     (unsigned)strlen(value)));
 }
 
-/* Names of processors, frame pointers, stack protectors: all of clang's attributes that are text. */
+/* Names of processors, frame pointers, stack protectors: all of clang's attributes that are text.
+ */
 static void strip_attributes(qn_unit *u, LLVMValueRef function) {
   unsigned count = LLVMGetAttributeCountAtIndex(function, LLVMAttributeFunctionIndex);
   LLVMAttributeRef *at = qn_alloc(&u->m->arena, count * sizeof *at);
@@ -135,7 +138,8 @@ qn_status qn_add_helper(qn_unit *u, const char *name, bool *out_found) {
     LLVMDisposeModule(module);
     return status;
   }
-  if (LLVMLinkModules2(u->module, module)) return qn_bug("linking helper '%s': %s", name, u->failure);
+  if (LLVMLinkModules2(u->module, module))
+    return qn_bug("linking helper '%s': %s", name, u->failure);
   LLVMSetLinkage(LLVMGetNamedFunction(u->module, name), LLVMInternalLinkage);
   return QN_OK;
 }

@@ -1,12 +1,13 @@
 /* The final functions and their frames -> a bound of the stack that init and run take.
  *
- *   bound(f) = frame(f) + link + max over the functions g that f calls of bound(g)
+ *   bound(f) = frame(f) + slack + link + max over the functions g that f calls of bound(g)
  *
  * frame is what the back end reports through the attribute "warn-stack-size" (saved registers and
- * locals), link the return address and what aligning the frame can cost. Functions that no code
- * here calls are helpers that the back end calls (memcpy); where it does so is not visible in the
- * IR, so all of them are added once, as if each called the next.
- * Sound because nothing recurses and nothing is called through a pointer, which is checked. */
+ * locals), slack what aligning and rounding a frame can add to that, link the return address where
+ * the call pushes it. Functions that no code here calls are helpers that the back end calls
+ * (memcpy); where it does so is not visible in the IR, so all of them are added once, as if each
+ * called the next. Sound because nothing recurses and nothing is called through a pointer, which is
+ * checked. */
 #include <string.h>
 #include "unit.h"
 
@@ -18,7 +19,7 @@ typedef struct {
 
 typedef struct {
   qn_unit *u;
-  int count, link;
+  int count, slack, link;
   node *at;
 } graph;
 
@@ -44,11 +45,13 @@ static int64_t frame_of(const graph *g, LLVMValueRef function) {
 static qn_status bound_function(graph *g, node *n);
 
 /* Raises *deepest to the bound of what one instruction calls. */
-static qn_status bound_call(graph *g, const node *caller, LLVMValueRef instruction, int64_t *deepest) {
+static qn_status bound_call(graph *g, const node *caller, LLVMValueRef instruction,
+                            int64_t *deepest) {
   if (!LLVMIsACallInst(instruction)) return QN_OK;
   LLVMValueRef called = LLVMGetCalledValue(instruction);
   if (LLVMIsAInlineAsm(called)) return QN_OK;
-  if (!LLVMIsAFunction(called)) return qn_bug("'%s' calls through a pointer", name_of(caller->function));
+  if (!LLVMIsAFunction(called))
+    return qn_bug("'%s' calls through a pointer", name_of(caller->function));
   if (LLVMIsDeclaration(called)) return QN_OK; /* an intrinsic, or an undefined symbol */
   node *callee = find_node(g, called);
   QN_TRY(bound_function(g, callee));
@@ -65,23 +68,28 @@ static qn_status bound_function(graph *g, node *n) {
     for (LLVMValueRef i = LLVMGetFirstInstruction(b); i; i = LLVMGetNextInstruction(i))
       QN_TRY(bound_call(g, n, i, &deepest));
   }
-  n->bound = frame_of(g, n->function) + g->link + deepest;
+  int64_t frame = frame_of(g, n->function);
+  n->bound = (frame ? frame + g->slack : 0) + g->link + deepest;
   n->state = DONE;
   return QN_OK;
 }
 
-/* x86 realigns frames that hold vectors of up to 64 bytes; elsewhere frames keep 16. */
-static int link_bytes(qn_unit *u) {
+/* x86 aligns and rounds frames that hold vectors to up to 64 bytes, the others to 16. */
+static void set_costs(qn_unit *u, graph *g) {
   char *triple = LLVMGetTargetMachineTriple(u->machine);
-  int bytes = strncmp(triple, "x86", 3) == 0 ? 64 + 8 : 16;
+  bool x86 = strncmp(triple, "x86", 3) == 0;
   LLVMDisposeMessage(triple);
-  return bytes;
+  g->slack = x86 ? 2 * 64 : 2 * 16;
+  g->link = x86 ? 8 : 0;
 }
 
-static bool is_root(LLVMValueRef function) { return LLVMGetLinkage(function) == LLVMExternalLinkage; }
+static bool is_root(LLVMValueRef function) {
+  return LLVMGetLinkage(function) == LLVMExternalLinkage;
+}
 
 qn_status qn_bound_stack(qn_unit *u, int64_t *out_bytes) {
-  graph g = {.u = u, .link = link_bytes(u)};
+  graph g = {.u = u};
+  set_costs(u, &g);
   for (LLVMValueRef f = LLVMGetFirstFunction(u->module); f; f = LLVMGetNextFunction(f)) g.count++;
   g.at = qn_alloc(&u->m->arena, (size_t)g.count * sizeof *g.at);
   int i = 0;

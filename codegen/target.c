@@ -29,7 +29,8 @@ static void initialise_targets(void) {
   INITIALISE(RISCV)
 }
 
-qn_status qn_open_machine(const qn_target *target, qn_optimize optimize, LLVMTargetMachineRef *out) {
+qn_status qn_open_machine(const qn_target *target, qn_optimize optimize,
+                          LLVMTargetMachineRef *out) {
   initialise_targets();
   bool host = !target->triple[0];
   char *triple = host ? LLVMGetDefaultTargetTriple() : LLVMCreateMessage(target->triple);
@@ -46,7 +47,8 @@ qn_status qn_open_machine(const qn_target *target, qn_optimize optimize, LLVMTar
         found, triple, cpu, features,
         optimize == QN_OPTIMIZE_SPEED ? LLVMCodeGenLevelAggressive : LLVMCodeGenLevelDefault,
         target->pic ? LLVMRelocPIC : LLVMRelocStatic, LLVMCodeModelDefault);
-  if (status == QN_OK && !*out) status = qn_bug("target '%s': LLVM has no machine for it", target->name);
+  if (status == QN_OK && !*out)
+    status = qn_bug("target '%s': LLVM has no machine for it", target->name);
   LLVMDisposeMessage(why);
   LLVMDisposeMessage(features);
   LLVMDisposeMessage(cpu);

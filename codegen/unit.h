@@ -27,12 +27,14 @@ typedef struct {
 } qn_weight_plan;
 
 /* Every constant that f's calls read or f returns, identical ones once. */
-qn_status qn_plan_weights(qn_module *m, const qn_func *f, qn_weights form, qn_weight_plan *out) QN_MUST_CHECK;
+qn_status qn_plan_weights(qn_module *m, const qn_func *f, qn_weights form,
+                          qn_weight_plan *out) QN_MUST_CHECK;
 const qn_weight *qn_find_weight(const qn_weight_plan *plan, const qn_value *value);
 
 /* -- target.c */
-/* A machine of the row, and its triple in a. Initialises LLVM's targets. */
-qn_status qn_open_machine(const qn_target *target, qn_optimize optimize, LLVMTargetMachineRef *out) QN_MUST_CHECK;
+/* LLVM's machine for the row. Initialises LLVM's targets. */
+qn_status qn_open_machine(const qn_target *target, qn_optimize optimize,
+                          LLVMTargetMachineRef *out) QN_MUST_CHECK;
 
 /* One compilation. Owned by qn_compile; the rest borrows it. */
 typedef struct {
@@ -65,8 +67,6 @@ qn_status qn_optimize_module(qn_unit *u, LLVMModuleRef module, const char *first
 
 /* -- emit.c: the main function as calls of specialised kernels, and the three exported symbols. */
 qn_status qn_emit_model(qn_unit *u) QN_MUST_CHECK;
-/* The i-th parameter's or result's name as a C identifier, distinct from the others. */
-const char *qn_parameter_name(qn_unit *u, int i);
 
 /* -- stack.c: the calls among the functions of the final code. */
 /* One function's stack frame, as the back end reported it. Functions without one have none. */

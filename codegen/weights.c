@@ -13,7 +13,7 @@
 #include "unit.h"
 
 enum {
-  CODED_LEAST = 64,   /* bytes of a tensor that is worth coding */
+  CODED_LEAST = 64,    /* bytes of a tensor that is worth coding */
   DECODER_BYTES = 1024 /* code that decoding takes, about */
 };
 
