@@ -341,7 +341,7 @@ typedef struct {
 void qn_print(FILE *to, const qn_module *m, const qn_print_options *options);
 void qn_print_type(FILE *to, const qn_type *t);
 const char *qn_type_text(qn_arena *a, const qn_type *t);
-/* The shortest decimal that reads back as the same float: at most 9 digits. inf, -inf, nan. */
+/* The fewest digits (rounded from x, at most 9) that read back as the same float. inf, -inf, nan. */
 void qn_print_float(FILE *to, float x);
 
 /* -- infer.c, verify.c */
