@@ -6,7 +6,6 @@
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Core.h>
 #include <llvm-c/ErrorHandling.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "unit.h"
@@ -19,18 +18,15 @@ static void on_fatal_error(const char *why) {
   exit(status);
 }
 
-/* "stack frame size (104) exceeds limit (0) in function 'conv2d_i8_0'" */
+/* "...: stack frame size (104) exceeds limit (0) in function 'conv2d_i8_0'" */
 static void add_frame(qn_unit *u, const char *text) {
-  long long bytes;
-  int start = 0;
-  if (sscanf(text, "stack frame size (%lld) exceeds limit (%*d) in function '%n", &bytes, &start) !=
-          1 ||
-      start == 0)
-    return;
+  const char *size = strstr(text, "stack frame size ("), *name = strchr(text, '\'');
+  const char *end = name ? strrchr(name + 1, '\'') : NULL;
+  if (!size || !end) return;
   qn_frame *frame = qn_alloc(&u->m->arena, sizeof *frame);
-  const char *end = strrchr(text + start, '\'');
-  size_t size = end ? (size_t)(end - text) - (size_t)start : strlen(text + start);
-  *frame = (qn_frame){qn_strndup(&u->m->arena, text + start, size), bytes, u->frames};
+  frame->function = qn_strndup(&u->m->arena, name + 1, (size_t)(end - name - 1));
+  frame->bytes = strtoll(strchr(size, '(') + 1, NULL, 10);
+  frame->next = u->frames;
   u->frames = frame;
 }
 
