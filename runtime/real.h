@@ -41,7 +41,7 @@ QN_INLINE float qn_exp(float x) {
   return series * qn_power_of_two(half) * qn_power_of_two(power - half);
 }
 
-/* 1 / (1 + exp(-x)), error below 2 ulp; e = exp(-|x|) does not overflow. */
+/* 1 / (1 + exp(-x)), error below 2.5 ulp; e = exp(-|x|) does not overflow. */
 QN_INLINE float qn_logistic(float x) {
   float e = qn_exp(-qn_abs(x));
   return (x < 0 ? e : 1.0f) / (1.0f + e);
