@@ -521,23 +521,21 @@ static int64_t patch_count(const qn_window *g) {
 
 /* What the kernels may use between their start and end: no kernel needs more.
  *   conv2d_f32   the patch under one result pixel, floats: kernel_h*kernel_w*in_c/groups
- *   conv2d_i8    the patches of two, int16
- *   depthwise_*, avg_pool_*   an accumulator of 4 bytes per result channel
- *   matmul_i8    two vectors of k int16 */
+ *   conv2d_i8    the same, int16
+ *   avg_pool_*   an accumulator of 4 bytes per result channel
+ *   matmul_i8    a row of k int16 */
 static int64_t scratch_bytes(const qn_op *op, const qn_call *c) {
   int64_t bytes = 0;
   switch (c->kernel) {
   case QN_KERNEL_conv2d_f32:
   case QN_KERNEL_conv2d_i8: {
     qn_window g = qn_window_of(op);
-    bytes = 4 * patch_count(&g);
+    bytes = (c->kernel == QN_KERNEL_conv2d_i8 ? 2 : 4) * patch_count(&g);
     break;
   }
-  case QN_KERNEL_depthwise_f32:
-  case QN_KERNEL_depthwise_i8:
   case QN_KERNEL_avg_pool_f32:
   case QN_KERNEL_avg_pool_i8: bytes = 4 * (int64_t)qn_window_of(op).out_c; break;
-  case QN_KERNEL_matmul_i8: bytes = 4 * type_of(op, 0)->dim[type_of(op, 0)->rank - 1]; break;
+  case QN_KERNEL_matmul_i8: bytes = 2 * type_of(op, 0)->dim[type_of(op, 0)->rank - 1]; break;
   default: break;
   }
   return (bytes + 15) / 16 * 16;
