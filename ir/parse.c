@@ -279,15 +279,17 @@ static qn_status check_bools(const qn_source *side, size_t offset, const qn_valu
 /* "file" has been read. */
 static qn_status parse_file(parser *p, qn_value *v) {
   qn_lexer *l = &p->lex;
-  const qn_source *side;
+  int64_t offset, bytes = qn_bytes(&v->type);
   QN_TRY(qn_skip_token(l, '(', "'('"));
-  if (l->token.kind != QN_TOKEN_STRING) return qn_expected(l, "a file's name in quotes");
-  QN_TRY(read_side(p, &l->token, &side));
-  QN_TRY(qn_next_token(l));
+  qn_token name = l->token;
+  QN_TRY(qn_skip_token(l, QN_TOKEN_STRING, "a file's name in quotes"));
   QN_TRY(qn_skip_token(l, ',', "','"));
   qn_loc loc = l->token.loc;
-  int64_t offset, bytes = qn_bytes(&v->type);
   QN_TRY(qn_take_int(l, "an offset", 0, (int64_t)QN_MAX_FILE, &offset));
+  QN_TRY(qn_skip_token(l, ')', "')'"));
+
+  const qn_source *side;
+  QN_TRY(read_side(p, &name, &side));
   if (offset % SIDE_ALIGN) {
     return qn_error(l->src, loc, "the offset must be a multiple of %d, got %lld", SIDE_ALIGN,
                     (long long)offset);
@@ -297,8 +299,7 @@ static qn_status parse_file(parser *p, qn_value *v) {
                     qn_type_text(&p->scratch, &v->type), (long long)(offset + bytes), side->size);
   }
   v->data = side->text + offset;
-  QN_TRY(check_bools(side, (size_t)offset, v));
-  return qn_skip_token(l, ')', "')'");
+  return check_bools(side, (size_t)offset, v);
 }
 
 /* "const" has been read. */
@@ -320,14 +321,19 @@ static qn_status parse_const(parser *p) {
 
 /* -- ops */
 
-/* Operands up to the first token that is none; *out_count may exceed QN_MAX_IN, of which the rest
- * is counted, not kept. */
-static qn_status parse_operands(parser *p, const qn_func *f, qn_value **in, int *out_count) {
+/* Operands up to the first that no comma follows, and where they stand; *out_count may exceed
+ * QN_MAX_IN, of which the rest is counted, not kept. */
+static qn_status parse_operands(parser *p, const qn_func *f, qn_value **in, qn_loc *locs,
+                                int *out_count) {
   *out_count = 0;
   while (true) {
+    qn_loc loc = p->lex.token.loc;
     qn_value *v;
     QN_TRY(take_value(p, f, &v));
-    if (*out_count < QN_MAX_IN) in[*out_count] = v;
+    if (*out_count < QN_MAX_IN) {
+      in[*out_count] = v;
+      locs[*out_count] = loc;
+    }
     ++*out_count;
     if (p->lex.token.kind != ',') return QN_OK;
     QN_TRY(qn_next_token(&p->lex));
@@ -347,15 +353,15 @@ static qn_status parse_attr_text(parser *p, const qn_attr *attr, qn_attr_text *o
   qn_lexer *l = &p->lex;
   bool real = attr->kind == QN_ATTR_real || attr->kind == QN_ATTR_reals;
   *out = (qn_attr_text){.is_list = l->token.kind == '['};
-  if (l->token.kind == QN_TOKEN_NAME && !(real && (qn_at_word(l, "inf") || qn_at_word(l, "nan")))) {
+  if (!out->is_list) {
+    bool special = real && (qn_at_word(l, "inf") || qn_at_word(l, "nan"));
+    if (l->token.kind == QN_TOKEN_NUMBER || special) {
+      out->count = 1;
+      return qn_take_number(l, attr->name, real, &out->num[0]);
+    }
     out->count = -1;
     out->word = qn_strndup(&p->scratch, l->token.text, l->token.size);
-    return qn_next_token(l);
-  }
-  if (!out->is_list) {
-    out->count = 1;
-    if (l->token.kind != QN_TOKEN_NUMBER) return qn_expected(l, "a number, a word or a list");
-    return qn_take_number(l, attr->name, real, &out->num[0]);
+    return qn_skip_token(l, QN_TOKEN_NAME, "a number, a word or a list");
   }
   QN_TRY(qn_next_token(l));
   while (l->token.kind != ']') {
@@ -425,11 +431,12 @@ static qn_status parse_op(parser *p, qn_func *f) {
   qn_lexer *l = &p->lex;
   qn_token name = l->token;
   qn_op *op = qn_alloc(&p->m->arena, sizeof *op);
+  qn_loc locs[QN_MAX_IN];
   QN_TRY(count_up(p, &p->op_count, "ops"));
   QN_TRY(qn_next_token(l));
   QN_TRY(qn_skip_token(l, '=', "'='"));
   QN_TRY(parse_op_name(p, op));
-  QN_TRY(parse_operands(p, f, op->in, &op->in_count));
+  QN_TRY(parse_operands(p, f, op->in, locs, &op->in_count));
   QN_TRY(check_operand_count(p, op, op->in_count));
   QN_TRY(parse_attrs(p, op));
   op->scratch = -1;
@@ -484,8 +491,8 @@ static qn_status parse_result_types(parser *p, qn_type *types, int *out_count) {
 /* The types written behind -> are those of the values returned. "return" has been read. */
 static qn_status parse_return(parser *p, qn_func *f, qn_loc loc, const qn_type *types, int count) {
   qn_lexer *l = &p->lex;
-  qn_loc value_loc = l->token.loc;
-  QN_TRY(parse_operands(p, f, f->results, &f->result_count));
+  qn_loc locs[QN_MAX_IN];
+  QN_TRY(parse_operands(p, f, f->results, locs, &f->result_count));
   if (f->result_count != count) {
     return qn_error(l->src, loc, "'@%s' returns %d value%s, got %d", f->name, count,
                     count == 1 ? "" : "s", f->result_count);
@@ -493,7 +500,7 @@ static qn_status parse_return(parser *p, qn_func *f, qn_loc loc, const qn_type *
   for (int i = 0; i < count; ++i) {
     const qn_type *got = &f->results[i]->type;
     if (qn_same_type(got, &types[i])) continue;
-    return qn_error(l->src, value_loc, "result %d of '@%s' must be %s, got %s", i, f->name,
+    return qn_error(l->src, locs[i], "result %d of '@%s' must be %s, got %s", i, f->name,
                     qn_type_text(&p->scratch, &types[i]), qn_type_text(&p->scratch, got));
   }
   return QN_OK;
