@@ -59,7 +59,8 @@ static void add_references(value_list *list, const qn_module *m) {
 }
 
 static int by_address(const void *a, const void *b) {
-  uintptr_t x = (uintptr_t) * (const qn_value *const *)a, y = (uintptr_t) * (const qn_value *const *)b;
+  uintptr_t x = (uintptr_t) * (const qn_value *const *)a,
+            y = (uintptr_t) * (const qn_value *const *)b;
   return (x > y) - (x < y);
 }
 
@@ -86,6 +87,7 @@ static bool remove_constants(qn_module *m) {
 qn_status pass_dce(qn_module *m, const qn_pass_options *options) {
   (void)options;
   for (qn_func *f = m->funcs; f; f = f->next) remove_ops(m, f);
-  while (remove_constants(m)) {} /* a constant's going may free its scales */
+  while (remove_constants(m)) {
+  } /* a constant's going may free its scales */
   return QN_OK;
 }

@@ -2,9 +2,9 @@
  *
  * Every `quantize` with an int8 result of one scale is looked at, together with the float op that
  * computes its operand; relu, relu6 and clip between the two become the integer op's clamp. Where
- * the op's rule holds, the quantize turns into the integer op: its result keeps name, type and uses.
- * The float ops behind it are left to dce. Where no rule holds, nothing changes: the ops stay float
- * and correct.
+ * the op's rule holds, the quantize turns into the integer op: its result keeps name, type and
+ * uses. The float ops behind it are left to dce. Where no rule holds, nothing changes: the ops stay
+ * float and correct.
  *
  * Requires of all: only the op behind it reads a float op's result; operands are `dequantize` of an
  * int8 value with one scale. fuse_conv says what weights and biases may be.
@@ -24,8 +24,8 @@
 typedef struct {
   qn_module *m;
   qn_func *f;
-  qn_op *op;         /* the quantize: becomes the integer op */
-  const qn_type *y;  /* its result */
+  qn_op *op;        /* the quantize: becomes the integer op */
+  const qn_type *y; /* its result */
   qn_contract contract;
   int32_t low, high; /* of the stored result, from the clamps seen so far */
   bool clamped;      /* a relu, relu6 or clip was seen */
@@ -284,9 +284,10 @@ static outcome fuse_conv(site *s, qn_op *op) {
   }
   if (!make_multipliers(s, &p, count, mul, shr, &shifts)) return STAYS;
   narrow_by_activation(s, op);
-  qn_value *in[] = {p.x, p.w, add_list(s, "b", QN_i32, p.channels, bias),
-                    add_list(s, "mul", s->contract == QN_CONTRACT_float ? QN_f32 : QN_i32, count, mul),
-                    shifts ? add_list(s, "shr", QN_i8, count, shr) : NULL};
+  qn_value *in[] = {
+      p.x, p.w, add_list(s, "b", QN_i32, p.channels, bias),
+      add_list(s, "mul", s->contract == QN_CONTRACT_float ? QN_f32 : QN_i32, count, mul),
+      shifts ? add_list(s, "shr", QN_i8, count, shr) : NULL};
   copy_attrs(become(s, integer_code(op->code), in, shifts ? 5 : 4), op);
   return DONE;
 }
@@ -517,8 +518,13 @@ qn_status pass_fuse_int8(qn_module *m, const qn_pass_options *options) {
       next = op->next;
       const qn_type *y = &op->out->type;
       if (op->code != QN_OP_quantize || y->elem != QN_i8 || y->q.scales) continue;
-      fuse(&(site){.m = m, .f = f, .op = op, .y = y, .contract = options->contract,
-                   .low = -128, .high = 127});
+      fuse(&(site){.m = m,
+                   .f = f,
+                   .op = op,
+                   .y = y,
+                   .contract = options->contract,
+                   .low = -128,
+                   .high = 127});
     }
   }
   return QN_OK;

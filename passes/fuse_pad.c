@@ -71,7 +71,8 @@ qn_status pass_fuse_pad(qn_module *m, const qn_pass_options *options) {
   for (qn_func *f = m->funcs; f; f = f->next) {
     for (qn_op *op = f->first; op; op = op->next) {
       if (op->code != QN_OP_conv2d && op->code != QN_OP_depthwise_conv2d) continue;
-      while (fuse(f, op)) {}
+      while (fuse(f, op)) {
+      }
     }
   }
   return QN_OK;

@@ -24,8 +24,7 @@ static qn_status find_pass(qn_module *m, const char *name, size_t size, const qn
   names[count] = NULL;
   const char *wrong = qn_strndup(&m->arena, name, size);
   const char *nearest = qn_nearest(wrong, names);
-  if (nearest)
-    return qn_io_error("--passes", "no pass '%s', did you mean '%s'?", wrong, nearest);
+  if (nearest) return qn_io_error("--passes", "no pass '%s', did you mean '%s'?", wrong, nearest);
   return qn_io_error("--passes", "no pass '%s'; see `quern help passes`", wrong);
 }
 

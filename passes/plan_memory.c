@@ -1,4 +1,5 @@
-/* A byte offset for every value in memory and every kernel's scratch: qn_value.offset, qn_op.scratch.
+/* A byte offset for every value in memory and every kernel's scratch: qn_value.offset,
+ * qn_op.scratch.
  *
  * Requires: a verified module; which values are in memory says qn_place_of (views share, inputs and
  * outputs are the caller's). Leaves: offsets that are multiples of 16 and overlap only where no op
@@ -40,9 +41,7 @@ typedef struct {
 
 /* ------------------------------------------------------------------ blocks */
 
-static int64_t round_up(int64_t bytes) {
-  return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-}
+static int64_t round_up(int64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
 static int32_t add_block(plan *p, int64_t bytes, int32_t first, int32_t last) {
   p->blocks[p->count] = (block){round_up(bytes), first, last, -1, -1, 0, 0};
@@ -111,7 +110,8 @@ static void make_blocks(qn_arena *a, plan *p, const qn_numbering *n) {
   for (qn_op *op = p->f->first; op; op = op->next, step++) {
     qn_call call;
     qn_bind(op, &call);
-    p->block_of_scratch[step] = call.scratch_bytes > 0 ? add_block(p, call.scratch_bytes, step, step) : -1;
+    p->block_of_scratch[step] =
+        call.scratch_bytes > 0 ? add_block(p, call.scratch_bytes, step, step) : -1;
     int32_t own = qn_number_of(n, op->out);
     p->block_of_value[own] = -1;
     if (number_in_memory(p, n, op->out) != own) continue;
@@ -120,7 +120,8 @@ static void make_blocks(qn_arena *a, plan *p, const qn_numbering *n) {
   }
 }
 
-/* The largest sum of blocks in one step; a result in its operand's bytes counts from the next on. */
+/* The largest sum of blocks in one step; a result in its operand's bytes counts from the next on.
+ */
 static void find_lower_bound(qn_arena *a, plan *p) {
   int64_t *change = qn_alloc(a, ((size_t)p->steps + 2) * sizeof *change), live = 0;
   for (int32_t i = 0; i < p->count; i++) {
@@ -138,7 +139,9 @@ static void find_lower_bound(qn_arena *a, plan *p) {
 
 /* ------------------------------------------------------------------ packing */
 
-static bool meet(const block *a, const block *b) { return a->first <= b->last && b->first <= a->last; }
+static bool meet(const block *a, const block *b) {
+  return a->first <= b->last && b->first <= a->last;
+}
 
 /* The place for b among the blocks placed so far, in order of their offsets: the first gap, or the
  * smallest one, that is large enough. `but` does not count; -1: all do. */
@@ -213,10 +216,10 @@ typedef struct {
 } heuristic;
 
 static const heuristic heuristics[] = {
-    {"greedy-by-size", by_size, false},       {"greedy-by-start", by_start, false},
-    {"greedy-by-area", by_area, false},       {"greedy-by-overlap", by_overlap, false},
-    {"best-fit-by-size", by_size, true},      {"best-fit-by-start", by_start, true},
-    {"best-fit-by-area", by_area, true},      {"best-fit-by-overlap", by_overlap, true},
+    {"greedy-by-size", by_size, false},  {"greedy-by-start", by_start, false},
+    {"greedy-by-area", by_area, false},  {"greedy-by-overlap", by_overlap, false},
+    {"best-fit-by-size", by_size, true}, {"best-fit-by-start", by_start, true},
+    {"best-fit-by-area", by_area, true}, {"best-fit-by-overlap", by_overlap, true},
 };
 enum { HEURISTICS = sizeof heuristics / sizeof *heuristics };
 
@@ -238,8 +241,7 @@ static void sort_order(const plan *p, int32_t *order, int32_t *spare, int32_t co
   sort_order(p, order, spare, half, before);
   sort_order(p, order + half, spare, count - half, before);
   for (int32_t k = 0; k < count; k++) {
-    bool left = j == count ||
-                (i < half && before(&p->blocks[order[i]], &p->blocks[order[j]]) <= 0);
+    bool left = j == count || (i < half && before(&p->blocks[order[i]], &p->blocks[order[j]]) <= 0);
     spare[k] = left ? order[i++] : order[j++];
   }
   memcpy(order, spare, (size_t)count * sizeof *order);
@@ -282,8 +284,9 @@ static void search(plan *p, attempt *best, int32_t *order) {
 }
 
 static void report(const plan *p, const attempt *best, const int64_t *bytes, int64_t searched) {
-  fprintf(stderr, "memory: %lld bytes in %d buffers, lower bound %lld, best of",
-          (long long)best->bytes, (int)p->count, (long long)p->lower_bound);
+  fprintf(stderr, "memory: %lld bytes in %d buffer%s, lower bound %lld, best of",
+          (long long)best->bytes, (int)p->count, p->count == 1 ? "" : "s",
+          (long long)p->lower_bound);
   for (int h = 0; h < HEURISTICS; h++)
     fprintf(stderr, " %s %lld,", heuristics[h].name, (long long)bytes[h]);
   fprintf(stderr, " search %lld\n", (long long)searched);
