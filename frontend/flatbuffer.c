@@ -37,11 +37,15 @@ static float load_float(const qn_fb *fb, size_t at) {
   return x;
 }
 
-static qn_fb_table open_table(qn_fb *fb, size_t at) {
+/* What the distance at `from` points to; the caller compares it with the file's size. */
+static size_t follow(const qn_fb *fb, size_t from) { return from + (size_t)load(fb, from, 4); }
+
+static qn_fb_table open_table(qn_fb *fb, size_t from) {
   const qn_fb_table absent = {0};
   if (fb->status != QN_OK) return absent;
+  size_t at = follow(fb, from);
   if (!is_inside(fb, at, 4)) {
-    fail(fb, at, "a table starts outside the file of %zu bytes", fb->src->size);
+    fail(fb, from, "a table starts at byte %zu, outside the file of %zu bytes", at, fb->src->size);
     return absent;
   }
   int64_t vtable = (int64_t)at - load_signed(fb, at, 4);
@@ -78,16 +82,12 @@ static size_t find_field(qn_fb *fb, const qn_fb_table *t, int field, int bytes) 
   return t->at + offset;
 }
 
-/* What the distance at `at` points to. open_table and qn_fb_list compare it with the file's size.
- */
-static size_t follow(const qn_fb *fb, size_t at) { return at + (size_t)load(fb, at, 4); }
-
 qn_fb_table qn_fb_root(qn_fb *fb, const char letters[4], const char *kind) {
   if (fb->src->size < 8 || memcmp(fb->src->text + 4, letters, 4) != 0) {
     fail(fb, 0, "not a %s file: bytes 4 to 7 must be '%.4s'", kind, letters);
     return (qn_fb_table){0};
   }
-  return open_table(fb, follow(fb, 0));
+  return open_table(fb, 0);
 }
 
 int64_t qn_fb_int(qn_fb *fb, const qn_fb_table *t, int field, int bytes, int64_t absent) {
@@ -107,7 +107,7 @@ float qn_fb_float(qn_fb *fb, const qn_fb_table *t, int field, float absent) {
 
 qn_fb_table qn_fb_child(qn_fb *fb, const qn_fb_table *t, int field) {
   size_t at = find_field(fb, t, field, 4);
-  return at ? open_table(fb, follow(fb, at)) : (qn_fb_table){0};
+  return at ? open_table(fb, at) : (qn_fb_table){0};
 }
 
 qn_fb_vector qn_fb_list(qn_fb *fb, const qn_fb_table *t, int field, int elem_bytes) {
@@ -142,5 +142,5 @@ float qn_fb_float_at(const qn_fb *fb, const qn_fb_vector *v, uint32_t i) {
 }
 
 qn_fb_table qn_fb_table_at(qn_fb *fb, const qn_fb_vector *v, uint32_t i) {
-  return open_table(fb, follow(fb, element(v, i)));
+  return open_table(fb, element(v, i));
 }

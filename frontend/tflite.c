@@ -3,8 +3,9 @@
  * The file is a FlatBuffer (flatbuffer.h) of version 3 of TFLite's schema: operator codes,
  * buffers, and one subgraph of tensors and operators in the order in which they run. This file
  * reads all but the operators: tensors become parameters of @main, constants (copied, so that they
- * are aligned) or results of layers, and keep their names with letters that the IR does not have
- * turned into '_'. Tensors are only judged when something uses them.
+ * are aligned) or results of layers. Parameters and results keep their names; constants, whose
+ * names in the file often are those of an activation, are named after the operator that uses them
+ * first: y.w, y.b. Tensors are only judged when something uses them.
  *
  * Field numbers are the positions in schema.fbs. No recursion, no table deeper than the schema's,
  * and nothing allocated beyond a fixed multiple of the file's size. */
@@ -83,22 +84,14 @@ static qn_status tensor_error(const qn_tflite *r, const qn_tflite_tensor *t, con
 /* ------------------------------------------------------------------ tensors as the file has them
  */
 
-static bool is_name_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '.';
-}
-
 /* A tensor made of several by the converter is named after all of them, separated by ';': the first
- * is enough. */
-static const char *clean_name(qn_tflite *r, const qn_fb_vector *v, uint32_t index) {
+ * is enough. Letters that the IR does not have are replaced where values get their names. */
+static const char *short_name(qn_tflite *r, const qn_fb_vector *v, uint32_t index) {
   const char *text = r->fb.src->text + v->at;
   size_t size = 0;
   while (size < v->count && size < KEPT_NAME && text[size] != ';') size++;
   if (size == 0) return qn_format(&r->m->arena, "tensor_%u", index);
-  char *name = qn_strndup(&r->m->arena, text, size);
-  for (size_t i = 0; i < size; i++)
-    if (!is_name_letter(text[i])) name[i] = '_';
-  return name;
+  return qn_strndup(&r->m->arena, text, size);
 }
 
 /* Where the elements are: in the buffer's table, or, in files above 2 GB, at a place of the file.
@@ -134,7 +127,7 @@ static qn_status read_tensor(qn_tflite *r, const qn_fb_table *table, uint32_t in
   qn_tflite_tensor *t = &r->tensors[index];
   t->loc = qn_byte(table->at);
   qn_fb_vector shape = qn_fb_list(fb, table, 0, 4), name = qn_fb_list(fb, table, 3, 1);
-  t->name = clean_name(r, &name, index);
+  t->name = short_name(r, &name, index);
   t->code = (int)qn_fb_int(fb, table, 1, 1, 0);
   t->rank = shape.count > QN_MAX_RANK ? QN_MAX_RANK + 1 : (int)shape.count;
   for (int i = 0; i < t->rank && i < QN_MAX_RANK; i++)
@@ -217,22 +210,6 @@ static qn_status check_quantization(const qn_tflite *r, const qn_tflite_tensor *
   return QN_OK;
 }
 
-static void set_quantization(qn_tflite *r, const qn_tflite_tensor *t, qn_quant *out) {
-  out->on = true;
-  if (t->scales.count == 1) {
-    out->scale = qn_fb_float_at(&r->fb, &t->scales, 0);
-    out->zero = t->zeros.count ? (int32_t)qn_fb_int_at(&r->fb, &t->zeros, 0) : 0;
-    return;
-  }
-  float *scales = qn_alloc(&r->m->arena, t->scales.count * sizeof *scales);
-  for (uint32_t i = 0; i < t->scales.count; i++) scales[i] = qn_fb_float_at(&r->fb, &t->scales, i);
-  int64_t dim = t->scales.count;
-  qn_type type = qn_make_type(QN_f32, 1, &dim);
-  out->axis = scale_axis(t);
-  out->scales = qn_add_const(r->m, qn_format(&r->m->arena, "%s.s", t->name), &type, scales);
-  out->scales->loc = t->loc;
-}
-
 qn_status qn_tflite_type_of(qn_tflite *r, const qn_tflite_tensor *t, qn_type *out) {
   QN_TRY(r->fb.status);
   QN_TRY(check_support(r, t));
@@ -245,16 +222,30 @@ qn_status qn_tflite_type_of(qn_tflite *r, const qn_tflite_tensor *t, qn_type *ou
   *out = qn_make_type(elem, t->rank, dim);
   if (elem == QN_f32) return QN_OK;
   QN_TRY(check_quantization(r, t));
-  set_quantization(r, t, &out->q);
+  out->q.on = true;
+  out->q.scale = qn_fb_float_at(&r->fb, &t->scales, 0);
+  out->q.zero = t->zeros.count ? (int32_t)qn_fb_int_at(&r->fb, &t->zeros, 0) : 0;
   return QN_OK;
 }
 
-static qn_status add_constant(qn_tflite *r, qn_tflite_tensor *t) {
+static void add_scales(qn_tflite *r, const qn_tflite_tensor *t, const char *name, qn_quant *q) {
+  float *scales = qn_alloc(&r->m->arena, t->scales.count * sizeof *scales);
+  for (uint32_t i = 0; i < t->scales.count; i++) scales[i] = qn_fb_float_at(&r->fb, &t->scales, i);
+  int64_t dim = t->scales.count;
+  qn_type type = qn_make_type(QN_f32, 1, &dim);
+  q->scale = 0;
+  q->axis = scale_axis(t);
+  q->scales = qn_add_const(r->m, qn_format(&r->m->arena, "%s.s", name), &type, scales);
+  q->scales->loc = t->loc;
+}
+
+static qn_status add_constant(qn_tflite *r, qn_tflite_tensor *t, const char *name) {
   qn_type type;
   QN_TRY(qn_tflite_type_of(r, t, &type));
   if ((int64_t)t->size != qn_bytes(&type))
     return tensor_error(r, t, "takes %lld bytes, its buffer has %zu", (long long)qn_bytes(&type),
                         t->size);
+  if (t->scales.count > 1 && type.q.on) add_scales(r, t, name, &type.q);
   if (!r->buffers[t->buffer]) {
     r->copied += t->size;
     if (r->copied > r->fb.src->size)
@@ -263,19 +254,27 @@ static qn_status add_constant(qn_tflite *r, qn_tflite_tensor *t) {
     memcpy(copy, r->fb.src->text + t->at, t->size);
     r->buffers[t->buffer] = copy;
   }
-  t->value = qn_add_const(r->m, t->name, &type, r->buffers[t->buffer]);
+  t->value = qn_add_const(r->m, name, &type, r->buffers[t->buffer]);
   t->value->loc = t->loc;
   return QN_OK;
+}
+
+/* `y.w`: the result and the operand's word in ops.def. */
+static const char *constant_name(const qn_tflite_node *n, int i) {
+  const char *word = qn_ops[n->row->op].operands, *result;
+  result = n->r->tensors[qn_fb_int_at(&n->r->fb, &n->out, 0)].name;
+  for (; i > 0 && strchr(word, ' '); i--) word = strchr(word, ' ') + 1;
+  return qn_format(&n->r->m->arena, "%s.%.*s", result, (int)strcspn(word, " "), word);
 }
 
 qn_status qn_tflite_operand(qn_tflite_node *n, int i, qn_value **out) {
   QN_TRY(n->r->fb.status);
   int64_t index = qn_fb_int_at(&n->r->fb, &n->in, (uint32_t)i);
-  if (index < 0) return qn_tflite_error(n, "operand %d is left out", i);
+  if (index < 0) return qn_tflite_error(n, "operand %d is left out", i + 1);
   qn_tflite_tensor *t = &n->r->tensors[index];
-  if (!t->value && t->is_const) QN_TRY(add_constant(n->r, t));
+  if (!t->value && t->is_const) QN_TRY(add_constant(n->r, t, constant_name(n, i)));
   if (!t->value)
-    return qn_tflite_error(n, "operand %d, '%s', is used before an operator has computed it", i,
+    return qn_tflite_error(n, "operand %d, '%s', is used before an operator has computed it", i + 1,
                            t->name);
   *out = t->value;
   return QN_OK;
@@ -319,9 +318,8 @@ static qn_status read_outputs(qn_tflite *r, const qn_fb_vector *outputs) {
                     outputs->count, QN_MAX_IN);
   for (uint32_t i = 0; i < outputs->count; i++) {
     qn_tflite_tensor *t = &r->tensors[qn_fb_int_at(&r->fb, outputs, i)];
-    if (!t->value || t->value->kind != QN_RESULT)
-      return tensor_error(r, t, "is an output, but no operator computes it");
-    if (qn_is_returned(r->f, t->value)) return tensor_error(r, t, "is an output twice");
+    if (!t->value && t->is_const) QN_TRY(add_constant(r, t, t->name));
+    if (!t->value) return tensor_error(r, t, "is an output, but no operator computes it");
     r->f->results[r->f->result_count++] = t->value;
   }
   return QN_OK;
@@ -363,8 +361,10 @@ static qn_status read_operator(qn_tflite *r, const qn_fb_table *t, uint32_t inde
   QN_TRY(check_indices(r, &n.out, 0));
   QN_TRY(read_code(&n, codes, code));
   if (!n.row) return qn_tflite_error(&n, "not supported");
-  if ((int)n.in.count < n.row->least || n.in.count > (uint32_t)n.row->most)
-    return qn_tflite_error(&n, "takes %d to %d operands, got %u", n.row->least, n.row->most,
+  int least = n.row->least, most = n.row->most;
+  if (n.in.count < (uint32_t)least || n.in.count > (uint32_t)most)
+    return qn_tflite_error(&n, "takes %d%s operands, got %u", least,
+                           least == most ? "" : qn_format(&r->m->arena, " to %d", most),
                            n.in.count);
   if (n.out.count != 1) return qn_tflite_error(&n, "must have one result, got %u", n.out.count);
   if (n.row->options && n.options.at && options != (uint64_t)n.row->options)

@@ -58,7 +58,8 @@ const char *qn_tflite_type_name(int code);
 /* The operand's value, made when it is a constant; an error when nothing has defined it. */
 qn_status qn_tflite_operand(qn_tflite_node *n, int i, qn_value **out) QN_MUST_CHECK;
 /* The type that the file states of a tensor: float32, or int8 with a scale; a constant may be int32
- * with a scale. Everything else is an error. */
+ * with a scale. Everything else is an error. Scales per channel, which only constants have, are not
+ * filled in: q.scale is the first. */
 qn_status qn_tflite_type_of(qn_tflite *r, const qn_tflite_tensor *t, qn_type *out) QN_MUST_CHECK;
 /* Reports `operator 3, DIV (float32[4], float32[4] -> float32[4]): ...` at the operator. */
 qn_status qn_tflite_error(const qn_tflite_node *n, const char *format, ...) QN_PRINTF(2, 3);

@@ -107,25 +107,26 @@ static void read_pair(qn_tflite_node *n, int field, int32_t absent, int32_t out[
 /* A constant int32 or int64 tensor of at most `most` elements, each within int32. */
 static qn_status read_numbers(qn_tflite_node *n, int operand, int most, int32_t *out, int *count) {
   int64_t index = qn_fb_int_at(&n->r->fb, &n->in, (uint32_t)operand);
-  if (index < 0) return qn_tflite_error(n, "operand %d is left out", operand);
+  if (index < 0) return qn_tflite_error(n, "operand %d is left out", operand + 1);
   const qn_tflite_tensor *t = &n->r->tensors[index];
   if (t->code != TFLITE_INT32 && t->code != TFLITE_INT64)
-    return qn_tflite_error(n, "operand %d must be int32 or int64, got %s", operand,
+    return qn_tflite_error(n, "operand %d must be int32 or int64, got %s", operand + 1,
                            qn_tflite_type_name(t->code));
-  if (!t->is_const) return qn_tflite_error(n, "operand %d must be a constant", operand);
+  if (!t->is_const) return qn_tflite_error(n, "operand %d must be a constant", operand + 1);
   int bytes = t->code == TFLITE_INT32 ? 4 : 8;
   int64_t elements = 1;
   for (int i = 0; i < t->rank && i < QN_MAX_RANK && elements <= most; i++)
     elements = t->dim[i] < 0 || t->dim[i] > most ? most + 1 : elements * t->dim[i];
   if (elements > most || t->size != (size_t)(elements * bytes))
     return qn_tflite_error(n, "operand %d must have at most %d elements, and as many as its shape",
-                           operand, most);
+                           operand + 1, most);
   *count = (int)elements;
   qn_fb_vector v = {.at = t->at, .count = (uint32_t)elements, .elem_bytes = bytes};
   for (int i = 0; i < *count; i++) {
     int64_t x = qn_fb_int_at(&n->r->fb, &v, (uint32_t)i);
     if (x < INT32_MIN || x > INT32_MAX)
-      return qn_tflite_error(n, "operand %d holds %lld, which is too large", operand, (long long)x);
+      return qn_tflite_error(n, "operand %d holds %lld, which is too large", operand + 1,
+                             (long long)x);
     out[i] = (int32_t)x;
   }
   return QN_OK;
@@ -295,16 +296,17 @@ static qn_status read_leaky_relu(qn_tflite_node *n) {
 
 /* The real value of PADV2's third operand: one float32 or int8. */
 static qn_status read_fill(qn_tflite_node *n, float *out) {
-  qn_value *v;
-  QN_TRY(qn_tflite_operand(n, 2, &v));
-  if (v->kind != QN_CONST || qn_count(&v->type) != 1)
-    return qn_tflite_error(n, "operand 2, the value to pad with, must be a constant of 1 element");
-  if (v->type.elem == QN_f32) {
-    *out = *(const float *)v->data;
-  } else {
-    int32_t stored = v->type.elem == QN_i8 ? *(const int8_t *)v->data : *(const int32_t *)v->data;
-    *out = (float)(stored - v->type.q.zero) * v->type.q.scale;
-  }
+  qn_type type;
+  if (qn_fb_int_at(&n->r->fb, &n->in, 2) < 0) return qn_tflite_error(n, "operand 3 is left out");
+  const qn_tflite_tensor *t = tensor_at(n, &n->in, 2);
+  QN_TRY(qn_tflite_type_of(n->r, t, &type));
+  if (!t->is_const || qn_count(&type) != 1 || (int64_t)t->size != qn_bytes(&type))
+    return qn_tflite_error(n, "operand 3, the value to pad with, must be a constant of 1 element");
+  qn_fb_vector v = {.at = t->at, .count = 1, .elem_bytes = (int)t->size};
+  if (type.elem == QN_f32)
+    *out = qn_fb_float_at(&n->r->fb, &v, 0);
+  else
+    *out = (float)(qn_fb_int_at(&n->r->fb, &v, 0) - type.q.zero) * type.q.scale;
   if (!isfinite(*out)) return qn_tflite_error(n, "the value to pad with is %g", (double)*out);
   return QN_OK;
 }
@@ -332,7 +334,7 @@ static qn_status read_concat(qn_tflite_node *n) {
   qn_activation activation;
   QN_TRY(read_activation(n, 1, &activation));
   if (activation != QN_ACTIVATION_none)
-    return qn_tflite_error(n, "a fused activation is not supported here");
+    return qn_tflite_error(n, "it cannot have a fused activation");
   for (int i = 0; i < (int)n->in.count; i++) {
     qn_value *v;
     QN_TRY(qn_tflite_operand(n, i, &v));
@@ -392,12 +394,13 @@ static qn_status read_strided_slice(qn_tflite_node *n) {
   if (begin.count > x->rank || end.count != begin.count || step.count != begin.count)
     return qn_tflite_error(n, "%d, %d and %d numbers for begin, end and step of %d dims",
                            begin.count, end.count, step.count, x->rank);
-  l.a.slice.begin.count = l.a.slice.size.count = l.a.slice.step.count = x->rank;
+  l.a.slice.begin.count = l.a.slice.size.count = x->rank;
   int64_t kept[QN_MAX_RANK];
   int kept_rank = 0;
   for (int i = 0; i < x->rank; i++) {
     QN_TRY(slice_dim(n, i, x->dim[i], &begin, &end, &step, &l.a.slice.begin, &l.a.slice.size));
     l.a.slice.step.at[i] = i < step.count ? step.at[i] : 1;
+    if (l.a.slice.step.at[i] > 1) l.a.slice.step.count = x->rank;
     if (i >= begin.count || !has_bit(option(n, 4, 4, 0), i))
       kept[kept_rank++] = l.a.slice.size.at[i];
   }
@@ -453,7 +456,8 @@ static qn_status read_squeeze(qn_tflite_node *n) {
     int axis;
     QN_TRY(check_axis(n, qn_fb_int_at(&n->r->fb, &dims, i), x->rank, &axis));
     if (x->dim[axis] != 1)
-      return qn_tflite_error(n, "dim %d is %lld and cannot go", axis, (long long)x->dim[axis]);
+      return qn_tflite_error(n, "dim %d is %lld, only dims of 1 can go", axis,
+                             (long long)x->dim[axis]);
     gone[axis] = true;
   }
   qn_list *shape = &l.a.reshape.shape;
