@@ -67,7 +67,8 @@ static uint32_t decode_bit(reader *r, uint16_t *chance, uint32_t rate) {
 }
 
 /* Element 0 of a tree is no decision's: it stays 32768, for plain bytes. */
-static uint32_t decode_byte(reader *r, uint16_t tree[256], uint32_t rate) {
+__attribute__((noinline)) static uint32_t decode_byte(reader *r, uint16_t tree[256],
+                                                      uint32_t rate) {
   uint32_t node = 1;
   while (node < 256)
     node = node << 1 | decode_bit(r, tree + (rate < QN_CODEC_NO_RATE ? node : 0), rate);
