@@ -8,7 +8,7 @@
 /* Channels whose accumulators are kept together: a few vectors of any target. */
 enum { QN_BLOCK = 16 };
 
-/* Marks a loop that should become vector code, not a copy per iteration. */
+/* Marks a loop that LLVM should turn into vector code as it stands, not unroll into scalar code. */
 #ifdef __clang__
 #define QN_VECTOR_LOOP _Pragma("clang loop unroll(disable)")
 #else
@@ -37,15 +37,19 @@ QN_INLINE uint32_t qn_dot_i8(const int16_t *x, const int8_t *w, int32_t count) {
   return sum;
 }
 
-/* Sum over k of x[k] * w[k] by 8 partial sums, element k in number k mod 8, that are added in a
- * fixed order: the same bits whatever the width of the target's vectors. */
+/* Sum over k of x[k] * w[k] by 8 partial sums, element k in number k mod 8, that are added from
+ * first to last: the same bits whatever the width of the target's vectors. (Adding them as a tree
+ * would leave LLVM with pairs in place of whole vectors.) */
 QN_INLINE float qn_dot_f32(const float *x, const float *w, int32_t count) {
   float part[8] = {0};
   int32_t whole = count / 8 * 8;
+  QN_VECTOR_LOOP
   for (int32_t k = 0; k < whole; k += 8)
     for (int32_t j = 0; j < 8; j++) part[j] += x[k + j] * w[k + j];
   for (int32_t j = 0; j < count - whole; j++) part[j] += x[whole + j] * w[whole + j];
-  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
+  float sum = part[0];
+  for (int32_t j = 1; j < 8; j++) sum += part[j];
+  return sum;
 }
 
 QN_INLINE float qn_clamp_f32(float x, float low, float high) {
