@@ -163,8 +163,7 @@ const char *qn_set_attr(qn_arena *a, qn_attrs *attrs, const qn_attr *attr,
   int word = 0;
   switch (attr->kind) {
   case QN_ATTR_int:
-  case QN_ATTR_ints:
-    return read_ints(a, text, attr->count, attr->count, attr->count == 1, field);
+  case QN_ATTR_ints: return read_ints(a, text, attr->count, attr->count, attr->count == 1, field);
   case QN_ATTR_real:
   case QN_ATTR_reals: return read_reals(a, text, attr->count, field);
   case QN_ATTR_list: {

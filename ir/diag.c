@@ -5,7 +5,8 @@
  *          ^
  *
  * Columns count characters, not bytes. A tab in the line is a tab before the caret, a long line is
- * cut around it. Control characters, which a hostile file could send to the terminal, become '?'. */
+ * cut around it. Control characters, which a hostile file could send to the terminal, become '?'.
+ */
 #include "ir.h"
 
 #include <stdarg.h>

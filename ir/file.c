@@ -9,7 +9,8 @@
 #include <unistd.h>
 
 /* Reads to the end; the bytes are the caller's to free. `expected` is a first guess of the size. */
-static qn_status read_all(FILE *f, const char *name, size_t expected, char **out, size_t *out_size) {
+static qn_status read_all(FILE *f, const char *name, size_t expected, char **out,
+                          size_t *out_size) {
   size_t room = expected + 1, size = 0;
   char *text = qn_grow(NULL, room);
   while (true) {
@@ -44,9 +45,8 @@ qn_status qn_read_file(qn_arena *a, const char *path, qn_source *out) {
   size_t size = 0;
   qn_status status = read_all(f, name, expected, &text, &size);
   if (status == QN_OK) {
-    *out = (qn_source){.name = qn_strndup(a, name, strlen(name)),
-                       .text = qn_strndup(a, text, size),
-                       .size = size};
+    *out = (qn_source){
+        .name = qn_strndup(a, name, strlen(name)), .text = qn_strndup(a, text, size), .size = size};
   }
   free(text);
   if (!standard) fclose(f);

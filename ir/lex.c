@@ -1,5 +1,6 @@
 /* Text -> tokens and numbers. The text is not NUL-terminated and may hold anything; every read is
- * checked against its end. Blanks, line ends and comments (// to the end of the line) part tokens. */
+ * checked against its end. Blanks, line ends and comments (// to the end of the line) part tokens.
+ */
 #include "text.h"
 
 #include <errno.h>
@@ -45,12 +46,13 @@ static size_t name_size(const char *s, const char *end) {
   return (size_t)(s - start);
 }
 
-/* Name characters, and signs behind an e: more than a number can be, so that `1x` is one mistake. */
+/* Name characters, and signs behind an e: more than a number can be, so that `1x` is one mistake.
+ */
 static size_t number_size(const char *s, const char *end) {
   const char *start = s;
   if (*s == '+' || *s == '-') ++s;
-  while (s < end && (is_name_char(*s) ||
-                     ((*s == '+' || *s == '-') && (s[-1] == 'e' || s[-1] == 'E')))) {
+  while (s < end &&
+         (is_name_char(*s) || ((*s == '+' || *s == '-') && (s[-1] == 'e' || s[-1] == 'E')))) {
     ++s;
   }
   return (size_t)(s - start);
@@ -123,7 +125,8 @@ static qn_status lex_string(qn_lexer *l) {
   const char *start = l->at + 1, *s = start;
   while (s < l->end && (unsigned char)*s >= 0x20 && *s != 0x7F && *s != '"' && *s != '\\') ++s;
   if (s == l->end || *s != '"') {
-    return qn_error(l->src, l->loc, "expected '\"' at the end of the string; "
+    return qn_error(l->src, l->loc,
+                    "expected '\"' at the end of the string; "
                     "backslashes and control characters are not allowed");
   }
   size_t size = (size_t)(s - start);

@@ -73,7 +73,8 @@ const char *qn_unique_name(qn_module *m, const qn_func *f, const char *name) {
 
 /* -- additions */
 
-static qn_value *new_value(qn_module *m, qn_value_kind kind, const char *name, const qn_type *type) {
+static qn_value *new_value(qn_module *m, qn_value_kind kind, const char *name,
+                           const qn_type *type) {
   qn_value *v = qn_alloc(&m->arena, sizeof *v);
   v->name = name;
   v->kind = kind;

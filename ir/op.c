@@ -18,10 +18,10 @@
 #include "attrs.def"
 
 /* VIEW(bind) is 1 where bind is `view`: the paste then makes two arguments, and 1 is the second. */
-#define VIEW_view 0, 1
+#define VIEW_view         0, 1
 #define SECOND(a, b, ...) b
-#define CHOOSE(...) SECOND(__VA_ARGS__)
-#define VIEW(bind) CHOOSE(VIEW_##bind, 0, 0)
+#define CHOOSE(...)       SECOND(__VA_ARGS__)
+#define VIEW(bind)        CHOOSE(VIEW_##bind, 0, 0)
 
 const qn_op_info qn_ops[QN_OP_COUNT] = {
 #define QN_OP(name, operands, sig, attrs, infer, bind, fuse, doc)                                  \

@@ -1,8 +1,8 @@
 /* Text -> module. LL(1), no recursion: nothing nests.
  *
  *   module  = [ "model" NAME ] { const | func }
- *   const   = "const" SYMBOL typed "=" ( "[" NUMBER { "," NUMBER } "]" | "file" "(" STRING "," INT ")" )
- *   func    = "func" SYMBOL "(" [ param { "," param } ] ")" "->" results "{" { op } return "}"
+ *   const   = "const" SYMBOL typed "=" ( "[" NUMBER { "," NUMBER } "]" | "file" "(" STRING "," INT
+ * ")" ) func    = "func" SYMBOL "(" [ param { "," param } ] ")" "->" results "{" { op } return "}"
  *   param   = VALUE typed
  *   results = type | "(" type { "," type } ")"
  *   op      = VALUE "=" NAME operand { "," operand } { NAME "=" attr } typed [ "scratch" INT ]
@@ -10,12 +10,13 @@
  *   operand = VALUE | SYMBOL
  *   attr    = NUMBER | NAME | "[" [ NUMBER { "," NUMBER } ] "]"
  *   typed   = ":" type [ "range" "(" NUMBER "," NUMBER ")" ] [ "at" INT ]
- *   type    = ELEM "[" [ INT { "," INT } ] "]" [ "q" "(" ( NUMBER "," INT | SYMBOL "," "axis" "=" INT ) ")" ]
+ *   type    = ELEM "[" [ INT { "," INT } ] "]" [ "q" "(" ( NUMBER "," INT | SYMBOL "," "axis" "="
+ * INT ) ")" ]
  *
- * VALUE is %name, SYMBOL @name; tokens: text.h; comments: // to the end of the line. Names are defined above their uses.
- * A side file is named relative to the text's folder and may not leave it; elements in it are little
- * endian and start at a multiple of 16 bytes. What the text claims (a size, a count) is compared with
- * what it holds before anything is allocated for it. */
+ * VALUE is %name, SYMBOL @name; tokens: text.h; comments: // to the end of the line. Names are
+ * defined above their uses. A side file is named relative to the text's folder and may not leave
+ * it; elements in it are little endian and start at a multiple of 16 bytes. What the text claims (a
+ * size, a count) is compared with what it holds before anything is allocated for it. */
 #include "text.h"
 
 #include <math.h>
@@ -37,8 +38,7 @@ typedef struct {
 } parser;
 
 static qn_status fail_duplicate(parser *p, qn_loc loc, char sigil, const qn_entry *first) {
-  qn_status status =
-      qn_error(p->lex.src, loc, "'%c%s' is defined twice", sigil, first->name);
+  qn_status status = qn_error(p->lex.src, loc, "'%c%s' is defined twice", sigil, first->name);
   qn_note(p->lex.src, first->loc, "the first definition is here");
   return status;
 }
@@ -55,8 +55,7 @@ static qn_status add_value(parser *p, qn_func *f, qn_value_kind kind, const qn_t
   v->name = qn_strndup(&p->m->arena, name->text, name->size);
   v->kind = kind;
   v->loc = name->loc;
-  const qn_entry *first =
-      qn_add_name(&p->names, &p->scratch, scope_of(p, f), v->name, v, v->loc);
+  const qn_entry *first = qn_add_name(&p->names, &p->scratch, scope_of(p, f), v->name, v, v->loc);
   return first ? fail_duplicate(p, v->loc, f ? '%' : '@', first) : QN_OK;
 }
 
@@ -517,8 +516,7 @@ static qn_status parse_func(parser *p) {
   QN_TRY(qn_skip_token(l, QN_TOKEN_SYMBOL, "the function's @name"));
   f->name = qn_strndup(&p->m->arena, name.text, name.size);
   f->loc = name.loc;
-  const qn_entry *first =
-      qn_add_name(&p->names, &p->scratch, &p->m->funcs, f->name, f, f->loc);
+  const qn_entry *first = qn_add_name(&p->names, &p->scratch, &p->m->funcs, f->name, f, f->loc);
   if (first) return fail_duplicate(p, f->loc, '@', first);
   QN_TRY(parse_params(p, f));
   QN_TRY(qn_skip_token(l, QN_TOKEN_ARROW, "'->'"));

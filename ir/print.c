@@ -44,8 +44,8 @@ void qn_print_float(FILE *to, float x) {
 static void format_type(char out[TYPE_TEXT], const qn_type *t) {
   int used = snprintf(out, TYPE_TEXT, "%s[", qn_elem_name(t->elem));
   for (int i = 0; i < t->rank && i < QN_MAX_RANK; ++i) {
-    used += snprintf(out + used, TYPE_TEXT - (size_t)used, i ? ",%lld" : "%lld",
-                     (long long)t->dim[i]);
+    used +=
+        snprintf(out + used, TYPE_TEXT - (size_t)used, i ? ",%lld" : "%lld", (long long)t->dim[i]);
   }
   used += snprintf(out + used, TYPE_TEXT - (size_t)used, "]");
   if (t->q.on && t->q.scales) {

@@ -25,7 +25,7 @@ typedef struct {
 typedef struct {
   const qn_source *src;
   const char *at, *end;
-  qn_loc loc; /* of at */
+  qn_loc loc;     /* of at */
   qn_token token; /* the one token of look-ahead */
 } qn_lexer;
 
@@ -63,9 +63,10 @@ typedef struct {
   size_t size, count;
 } qn_names;
 
-const qn_entry *qn_find_name(const qn_names *n, const void *scope, const char *name, size_t size); /* or NULL */
+const qn_entry *qn_find_name(const qn_names *n, const void *scope, const char *name,
+                             size_t size); /* or NULL */
 /* The entry that has the name already, or NULL: it has been added. name is borrowed. */
-const qn_entry *qn_add_name(qn_names *n, qn_arena *a, const void *scope, const char *name, void *what,
-                            qn_loc loc);
+const qn_entry *qn_add_name(qn_names *n, qn_arena *a, const void *scope, const char *name,
+                            void *what, qn_loc loc);
 
 #endif
