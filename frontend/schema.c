@@ -29,8 +29,10 @@ static void put_kind(FILE *to, const qn_attr *attr) {
   case QN_ATTR_flag: fputs("\"type\": \"boolean\"", to); break;
   case QN_ATTR_ints:
   case QN_ATTR_reals:
-    fprintf(to, "\"type\": \"array\", \"items\": {\"type\": \"%s\"}, \"minItems\": %d, \"maxItems\": %d",
-            element, attr->count, attr->count);
+    fprintf(
+        to,
+        "\"type\": \"array\", \"items\": {\"type\": \"%s\"}, \"minItems\": %d, \"maxItems\": %d",
+        element, attr->count, attr->count);
     break;
   case QN_ATTR_list:
     fprintf(to, "\"type\": \"array\", \"items\": {\"type\": \"integer\"}, \"maxItems\": %d",
@@ -39,7 +41,8 @@ static void put_kind(FILE *to, const qn_attr *attr) {
   case QN_ATTR_padding:
     fputs("\"oneOf\": [{", to);
     put_words(to, attr->kind);
-    fputs("}, {\"type\": \"array\", \"items\": {\"type\": \"integer\"}, \"minItems\": 4, \"maxItems\": 4}]",
+    fputs("}, {\"type\": \"array\", \"items\": {\"type\": \"integer\"}, \"minItems\": 4, "
+          "\"maxItems\": 4}]",
           to);
     break;
   case QN_ATTR_activation:
@@ -48,8 +51,10 @@ static void put_kind(FILE *to, const qn_attr *attr) {
 }
 
 static void put_number(FILE *to, double x, bool real) {
-  if (real) qn_print_float(to, (float)x);
-  else fprintf(to, "%.0f", x);
+  if (real)
+    qn_print_float(to, (float)x);
+  else
+    fprintf(to, "%.0f", x);
 }
 
 /* JSON has no infinities: such a default is left to the description. */
@@ -58,8 +63,10 @@ static void put_default(FILE *to, const qn_attr *attr, const qn_attrs *attrs) {
   qn_get_attr(attrs, attr, &text);
   if (attr->needed || (text.count > 0 && isinf(text.num[0]))) return;
   fputs(", \"default\": ", to);
-  if (text.count < 0 && attr->kind == QN_ATTR_flag) fputs(text.word, to);
-  else if (text.count < 0) put_text(to, text.word);
+  if (text.count < 0 && attr->kind == QN_ATTR_flag)
+    fputs(text.word, to);
+  else if (text.count < 0)
+    put_text(to, text.word);
   if (text.is_list) fputc('[', to);
   for (int i = 0; i < text.count; i++) {
     if (i) fputs(", ", to);
@@ -131,15 +138,20 @@ static void put_definitions(FILE *to) {
         to);
   put_elems(to);
   fputs(")( *\\\\[[0-9, ]*\\\\])?( *q *\\\\(.*\\\\))? *$\",\n"
-        "    \"description\": \"f32[1,28,28,1], i8[1,10] q(scale, zero), or without dims i8 q(scale, zero)\"},\n"
-        "  \"numbers\": {\"type\": \"array\", \"minItems\": 1, \"items\": {\"anyOf\": [{\"type\": \"number\"}, "
+        "    \"description\": \"f32[1,28,28,1], i8[1,10] q(scale, zero), or without dims i8 "
+        "q(scale, zero)\"},\n"
+        "  \"numbers\": {\"type\": \"array\", \"minItems\": 1, \"items\": {\"anyOf\": [{\"type\": "
+        "\"number\"}, "
         "{\"$ref\": \"#/definitions/numbers\"}]}},\n"
-        "  \"operand\": {\"description\": \"a layer, an input, a tensor of the weights, a .npy file, or numbers\",\n"
-        "    \"anyOf\": [{\"type\": \"string\"}, {\"type\": \"number\"}, {\"$ref\": \"#/definitions/numbers\"}]},\n",
+        "  \"operand\": {\"description\": \"a layer, an input, a tensor of the weights, a .npy "
+        "file, or numbers\",\n"
+        "    \"anyOf\": [{\"type\": \"string\"}, {\"type\": \"number\"}, {\"$ref\": "
+        "\"#/definitions/numbers\"}]},\n",
         to);
   fprintf(to,
           "  \"operands\": {\"description\": \"the operands, in order\",\n"
-          "    \"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, "
+          "    \"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"minItems\": 1, "
+          "\"maxItems\": %d, "
           "\"items\": {\"$ref\": \"#/definitions/operand\"}}]},\n",
           QN_MAX_IN);
   fputs("  \"layer\": {\"type\": \"object\", \"minProperties\": 1, \"maxProperties\": 1,\n"
@@ -153,21 +165,26 @@ static void put_definitions(FILE *to) {
 }
 
 void qn_print_schema(FILE *to) {
-  fputs("{\n"
-        " \"$schema\": \"http://json-schema.org/draft-07/schema#\",\n"
-        " \"title\": \"Quern model\",\n"
-        " \"type\": \"object\", \"additionalProperties\": false,\n"
-        " \"required\": [\"quern\", \"inputs\", \"layers\", \"outputs\"],\n"
-        " \"properties\": {\n"
-        "  \"quern\": {\"const\": 1, \"description\": \"version of the format\"},\n"
-        "  \"model\": {\"type\": \"string\", \"description\": \"prefix of the object's symbols\"},\n"
-        "  \"weights\": {\"description\": \"paths of .safetensors files, from this file's folder\",\n"
-        "    \"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"items\": {\"type\": \"string\"}}]},\n"
-        "  \"inputs\": {\"type\": \"object\", \"additionalProperties\": {\"$ref\": \"#/definitions/type\"}},\n"
-        "  \"constants\": {\"description\": \"tensors of the weights that are quantized, as i8 q(@scales, axis=0)\",\n"
-        "    \"type\": [\"object\", \"null\"], \"additionalProperties\": {\"$ref\": \"#/definitions/type\"}},\n"
-        "  \"layers\": {\"type\": \"array\", \"items\": {\"$ref\": \"#/definitions/layer\"}},\n",
-        to);
+  fputs(
+      "{\n"
+      " \"$schema\": \"http://json-schema.org/draft-07/schema#\",\n"
+      " \"title\": \"Quern model\",\n"
+      " \"type\": \"object\", \"additionalProperties\": false,\n"
+      " \"required\": [\"quern\", \"inputs\", \"layers\", \"outputs\"],\n"
+      " \"properties\": {\n"
+      "  \"quern\": {\"const\": 1, \"description\": \"version of the format\"},\n"
+      "  \"model\": {\"type\": \"string\", \"description\": \"prefix of the object's symbols\"},\n"
+      "  \"weights\": {\"description\": \"paths of .safetensors files, from this file's folder\",\n"
+      "    \"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"items\": {\"type\": "
+      "\"string\"}}]},\n"
+      "  \"inputs\": {\"type\": \"object\", \"additionalProperties\": {\"$ref\": "
+      "\"#/definitions/type\"}},\n"
+      "  \"constants\": {\"description\": \"tensors of the weights that are quantized, as i8 "
+      "q(@scales, axis=0)\",\n"
+      "    \"type\": [\"object\", \"null\"], \"additionalProperties\": {\"$ref\": "
+      "\"#/definitions/type\"}},\n"
+      "  \"layers\": {\"type\": \"array\", \"items\": {\"$ref\": \"#/definitions/layer\"}},\n",
+      to);
   fprintf(to,
           "  \"outputs\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, "
           "\"items\": {\"type\": \"string\"}}\n },\n",

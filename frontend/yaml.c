@@ -20,7 +20,7 @@ typedef struct {
 
 typedef struct {
   const char *name;
-  const qn_node *node;
+  const qn_node *node = NULL;
 } anchor;
 
 typedef struct {
@@ -83,7 +83,8 @@ static qn_status check_tag(reader *r, const yaml_char_t *tag, const yaml_event_t
   return qn_error(r->src, place(e->start_mark), "tag '%s' has no meaning here", (const char *)tag);
 }
 
-static qn_status find_anchor(reader *r, const char *name, const yaml_event_t *e, const qn_node **out) {
+static qn_status find_anchor(reader *r, const char *name, const yaml_event_t *e,
+                             const qn_node **out) {
   for (int i = 0; i < r->anchor_count; i++) {
     if (strcmp(r->anchors[i].name, name) != 0) continue;
     *out = r->anchors[i].node;
@@ -101,8 +102,7 @@ static qn_status check_anchor(reader *r, const yaml_char_t *name, const yaml_eve
   *out = (const char *)name;
   if (!name) return QN_OK;
   bool taken = false;
-  for (int i = 0; i < r->anchor_count; i++)
-    taken = taken || strcmp(r->anchors[i].name, *out) == 0;
+  for (int i = 0; i < r->anchor_count; i++) taken = taken || strcmp(r->anchors[i].name, *out) == 0;
   for (int i = 0; i < r->depth; i++)
     taken = taken || (r->open[i].anchor && strcmp(r->open[i].anchor, *out) == 0);
   if (taken) return qn_error(r->src, place(e->start_mark), "anchor '&%s' is defined twice", *out);
@@ -114,8 +114,7 @@ static qn_status check_anchor(reader *r, const yaml_char_t *name, const yaml_eve
 
 static void add_anchor(reader *r, const char *name, const qn_node *node) {
   if (!name) return;
-  r->anchors =
-      grow(r->arena, r->anchors, r->anchor_count, &r->anchor_capacity, sizeof *r->anchors);
+  r->anchors = grow(r->arena, r->anchors, r->anchor_count, &r->anchor_capacity, sizeof *r->anchors);
   r->anchors[r->anchor_count++] = (anchor){name, node};
 }
 
@@ -161,7 +160,8 @@ static qn_status open_node(reader *r, qn_node_kind kind, const yaml_char_t *tag,
   const char *name;
   QN_TRY(check_anchor(r, anchor_name, e, &name));
   if (r->depth == QN_YAML_MAX_DEPTH)
-    return qn_error(r->src, place(e->start_mark), "nested deeper than %d levels", QN_YAML_MAX_DEPTH);
+    return qn_error(r->src, place(e->start_mark), "nested deeper than %d levels",
+                    QN_YAML_MAX_DEPTH);
   qn_node *node;
   QN_TRY(new_node(r, kind, e, &node));
   r->open[r->depth++] = (frame){.node = node, .anchor = name};
@@ -198,7 +198,7 @@ static qn_status close_node(reader *r) {
 }
 
 static qn_status read_alias(reader *r, const yaml_event_t *e) {
-  const qn_node *node;
+  const qn_node *node = NULL;
   QN_TRY(find_anchor(r, (const char *)e->data.alias.anchor, e, &node));
   return place_node(r, node, place(e->start_mark));
 }
@@ -206,7 +206,8 @@ static qn_status read_alias(reader *r, const yaml_event_t *e) {
 static qn_status read_event(reader *r, const yaml_event_t *e) {
   switch (e->type) {
   case YAML_DOCUMENT_START_EVENT:
-    if (r->root) return qn_error(r->src, place(e->start_mark), "a second document in the same file");
+    if (r->root)
+      return qn_error(r->src, place(e->start_mark), "a second document in the same file");
     return QN_OK;
   case YAML_SCALAR_EVENT: return read_scalar(r, e);
   case YAML_SEQUENCE_START_EVENT:
@@ -253,9 +254,11 @@ qn_status qn_read_yaml_tree(qn_arena *a, const qn_source *src, const qn_node **o
                     QN_YAML_MAX_BYTES);
   QN_TRY(check_directives(src));
   reader r = {.arena = a, .src = src};
-  if (!yaml_parser_initialize(&r.parser)) return qn_io_error(src->name, "no memory for the document");
+  if (!yaml_parser_initialize(&r.parser))
+    return qn_io_error(src->name, "no memory for the document");
   yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-  yaml_parser_set_input_string(&r.parser, (const unsigned char *)(src->size ? src->text : ""), src->size);
+  yaml_parser_set_input_string(&r.parser, (const unsigned char *)(src->size ? src->text : ""),
+                               src->size);
   qn_status status = read_events(&r);
   yaml_parser_delete(&r.parser);
   QN_TRY(status);

@@ -82,8 +82,7 @@ static qn_status read_constant(qn_yaml_reader *r, const qn_node *key, const qn_n
   qn_yaml_type stated;
   QN_TRY(qn_read_yaml_type(r, n, &stated));
   qn_type *type = &tensor->value->type;
-  if (stated.type.elem != type->elem ||
-      (stated.has_dims && !qn_same_shape(&stated.type, type)))
+  if (stated.type.elem != type->elem || (stated.has_dims && !qn_same_shape(&stated.type, type)))
     return qn_error(r->src, n->loc, "tensor '%s' is %s in the file, not %s", key->text,
                     qn_type_text(a, type), n->text);
   if (stated.scales && stated.type.q.axis >= type->rank)
@@ -124,8 +123,10 @@ void qn_drop_unused(qn_yaml_reader *r) {
   int i = 0;
   for (qn_value **p = &r->m->consts; *p;) {
     bool tensor = i < r->tensors.count && *p == r->tensors.at[i].value;
-    if (tensor && !r->tensors.at[i++].used) *p = (*p)->next;
-    else p = &(*p)->next;
+    if (tensor && !r->tensors.at[i++].used)
+      *p = (*p)->next;
+    else
+      p = &(*p)->next;
   }
 }
 
@@ -160,8 +161,8 @@ static qn_status read_number(qn_yaml_reader *r, const qn_node *n, qn_elem elem, 
                              int64_t at) {
   if (!qn_is_number(n)) {
     bool word = n->kind == QN_NODE_SCALAR;
-    return qn_error(r->src, n->loc, "expected a number, got %s%.40s%s", word ? "'" : "a list or map",
-                    word ? n->text : "", word ? "'" : "");
+    return qn_error(r->src, n->loc, "expected a number, got %s%.40s%s",
+                    word ? "'" : "a list or map", word ? n->text : "", word ? "'" : "");
   }
   if (elem == QN_f32) {
     float x = strtof(n->text, NULL);
@@ -189,8 +190,7 @@ static qn_status read_numbers(qn_yaml_reader *r, const qn_node *n, const qn_type
   if (n->count != type->dim[depth])
     return qn_error(r->src, n->loc, "lists differ in length: the first has %lld items, this has %d",
                     (long long)type->dim[depth], n->count);
-  for (int i = 0; i < n->count; i++)
-    QN_TRY(read_numbers(r, n->item[i], type, depth + 1, data, at));
+  for (int i = 0; i < n->count; i++) QN_TRY(read_numbers(r, n->item[i], type, depth + 1, data, at));
   return QN_OK;
 }
 
@@ -214,8 +214,10 @@ qn_status qn_read_inline_const(qn_yaml_reader *r, const qn_node *n, const char *
     return qn_error(r->src, n->loc, "more than %lld elements", (long long)QN_MAX_COUNT);
   void *data = qn_alloc(&r->m->arena, (size_t)qn_bytes(&type));
   int64_t at = 0;
-  if (n->kind != QN_NODE_LIST) QN_TRY(read_number(r, n, type.elem, data, 0));
-  else QN_TRY(read_numbers(r, n, &type, 0, data, &at));
+  if (n->kind != QN_NODE_LIST)
+    QN_TRY(read_number(r, n, type.elem, data, 0));
+  else
+    QN_TRY(read_numbers(r, n, &type, 0, data, &at));
   *out = qn_add_const(r->m, name, &type, data);
   (*out)->loc = n->loc;
   return QN_OK;

@@ -33,7 +33,8 @@ static const qn_node *find_key(const layer *l, const char *key) {
 
 static qn_status open_layer(reader *r, const qn_node *n, layer *out) {
   if (n->kind != QN_NODE_MAP || n->count != 1)
-    return qn_error(r->y.src, n->loc, "a layer must be one op with its keys, as in '- flatten: {}'");
+    return qn_error(r->y.src, n->loc,
+                    "a layer must be one op with its keys, as in '- flatten: {}'");
   const qn_node *key = n->item[0], *keys = n->item[1];
   if (!qn_find_op(key->text, strlen(key->text), &out->code)) {
     const char *nearest = qn_nearest_op(key->text);
@@ -108,8 +109,8 @@ static qn_status refuse_later(reader *r, const qn_node *n, const qn_yaml_name *v
   if (value->layer == index)
     return qn_error(r->y.src, n->loc, "cyclic reference: '%s' is this layer's own result%s",
                     value->name, hint);
-  qn_status status = qn_error(r->y.src, n->loc,
-                              "cyclic or forward reference: '%s' is a later layer%s", value->name, hint);
+  qn_status status = qn_error(
+      r->y.src, n->loc, "cyclic or forward reference: '%s' is a later layer%s", value->name, hint);
   qn_note(r->y.src, value->loc, "'%s' is here", value->name);
   return status;
 }
@@ -318,14 +319,15 @@ static qn_status read_outputs(reader *r, const qn_node *n) {
 
 /* Quantizing a float model is not there yet; saying so beats a model that is silently float. */
 static qn_status refuse_quantize(reader *r, const qn_node *root) {
-  static const char *const keys[] = {"weights",   "activations", "granularity", "calibrate",
-                                     "method",    "keep_float",  NULL};
+  static const char *const keys[] = {"weights", "activations", "granularity", "calibrate",
+                                     "method",  "keep_float",  NULL};
   const qn_node *n = qn_find_key(root, "quantize");
   if (!n) return QN_OK;
   if (n->kind == QN_NODE_MAP) QN_TRY(qn_check_keys(&r->y, n, keys, "'quantize'"));
-  return qn_error(r->y.src, n->loc,
-                  "this version of quern cannot quantize float models; take 'quantize' out, or give "
-                  "the layers quantized weights and 'out' types");
+  return qn_error(
+      r->y.src, n->loc,
+      "this version of quern cannot quantize float models; take 'quantize' out, or give "
+      "the layers quantized weights and 'out' types");
 }
 
 static qn_status read_header(reader *r, const qn_node *root) {

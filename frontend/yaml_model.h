@@ -41,12 +41,12 @@ qn_yaml_name *qn_find_yaml_name(const qn_yaml_names *names, const char *name); /
 const char *qn_suggest_key(qn_arena *a, const char *name, const char *const *candidates);
 /* The same, of names. b may be NULL. */
 const char *qn_suggest_yaml_name(qn_arena *a, const char *name, const qn_yaml_names *in,
-                            const qn_yaml_names *b);
+                                 const qn_yaml_names *b);
 /* A name of IR text: letters, digits, _ and . */
 qn_status qn_check_yaml_name(qn_yaml_reader *r, const qn_node *n) QN_MUST_CHECK;
 /* n must be of that kind; what: "'layers'". */
-qn_status qn_expect_node(qn_yaml_reader *r, const qn_node *n, qn_node_kind kind, const char *what)
-    QN_MUST_CHECK;
+qn_status qn_expect_node(qn_yaml_reader *r, const qn_node *n, qn_node_kind kind,
+                         const char *what) QN_MUST_CHECK;
 /* Every key of map is one of allowed (ends with NULL). */
 qn_status qn_check_keys(qn_yaml_reader *r, const qn_node *map, const char *const *allowed,
                         const char *what) QN_MUST_CHECK;
@@ -73,8 +73,8 @@ qn_status qn_read_constants(qn_yaml_reader *r, const qn_node *n) QN_MUST_CHECK;
 /* The tensor as an operand: halves are widened where the signature's letter asks for f32. */
 qn_value *qn_use_tensor(qn_yaml_reader *r, qn_yaml_name *tensor, char letter);
 /* The tensor of a .npy file beside the model. */
-qn_status qn_read_npy_const(qn_yaml_reader *r, const qn_node *n, char letter, qn_value **out)
-    QN_MUST_CHECK;
+qn_status qn_read_npy_const(qn_yaml_reader *r, const qn_node *n, char letter,
+                            qn_value **out) QN_MUST_CHECK;
 /* A number or a nested list of numbers; letter: the operand's, of the op's signature. */
 qn_status qn_read_inline_const(qn_yaml_reader *r, const qn_node *n, const char *name, char letter,
                                qn_value **out) QN_MUST_CHECK;

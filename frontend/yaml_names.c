@@ -36,8 +36,10 @@ qn_yaml_name *qn_find_yaml_name(const qn_yaml_names *names, const char *name) {
     int middle = low + (high - low) / 2;
     int order = strcmp(name, names->sorted[middle]->name);
     if (order == 0) return names->sorted[middle];
-    if (order < 0) high = middle;
-    else low = middle + 1;
+    if (order < 0)
+      high = middle;
+    else
+      low = middle + 1;
   }
   return NULL;
 }
@@ -48,7 +50,7 @@ const char *qn_suggest_key(qn_arena *a, const char *name, const char *const *can
 }
 
 const char *qn_suggest_yaml_name(qn_arena *a, const char *name, const qn_yaml_names *in,
-                            const qn_yaml_names *b) {
+                                 const qn_yaml_names *b) {
   size_t count = (size_t)in->sorted_count + (b ? (size_t)b->sorted_count : 0);
   const char **candidates = qn_alloc(a, (count + 1) * sizeof *candidates);
   int used = 0;
@@ -68,9 +70,8 @@ qn_status qn_check_yaml_name(qn_yaml_reader *r, const qn_node *n) {
   bool good = n->text[0] != 0 && strlen(n->text) <= QN_MAX_NAME;
   for (const char *p = n->text; *p; p++) good = good && is_name_letter(*p);
   if (good) return QN_OK;
-  return qn_error(r->src, n->loc,
-                  "'%.80s' is not a name: 1 to %d letters, digits, '_' and '.' are", n->text,
-                  QN_MAX_NAME);
+  return qn_error(r->src, n->loc, "'%.80s' is not a name: 1 to %d letters, digits, '_' and '.' are",
+                  n->text, QN_MAX_NAME);
 }
 
 qn_status qn_expect_node(qn_yaml_reader *r, const qn_node *n, qn_node_kind kind, const char *what) {

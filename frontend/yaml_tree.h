@@ -12,10 +12,11 @@ enum {
 
 typedef enum { QN_NODE_SCALAR, QN_NODE_LIST, QN_NODE_MAP } qn_node_kind;
 
-/* An alias is the node that it names: nodes are shared, never copied, and never part of themselves. */
+/* An alias is the node that it names: nodes are shared, never copied, and never part of themselves.
+ */
 typedef struct qn_node {
   qn_node_kind kind;
-  bool quoted;                 /* a scalar in quotes or a block: never a number or empty */
+  bool quoted; /* a scalar in quotes or a block: never a number or empty */
   qn_loc loc;
   const char *text;            /* of a scalar, no NUL inside */
   int count;                   /* items of a list, pairs of a map */
@@ -25,8 +26,8 @@ typedef struct qn_node {
 } qn_node;
 
 /* The one document of src, in the arena. Reports libyaml's complaint at its place, and: nothing
- * there, a second document, a tag, a key that is not a word or occurs twice, an unknown alias or one
- * inside what it names, and more than the limits above. */
+ * there, a second document, a tag, a key that is not a word or occurs twice, an unknown alias or
+ * one inside what it names, and more than the limits above. */
 qn_status qn_read_yaml_tree(qn_arena *a, const qn_source *src, const qn_node **out) QN_MUST_CHECK;
 
 /* The value of a key of a map, or NULL. */

@@ -1,7 +1,8 @@
-/* Types as YAML models write them: the text of the IR, with two freedoms. Dims may be left out where
- * something else knows them, and scales per channel name a tensor of the weight files:
+/* Types as YAML models write them: the text of the IR, with two freedoms. Dims may be left out
+ * where something else knows them, and scales per channel name a tensor of the weight files:
  *
- *   type = ELEM [ "[" [ INT { "," INT } ] "]" ] [ "q" "(" ( NUM "," INT | "@" NAME "," "axis" "=" INT ) ")" ] */
+ *   type = ELEM [ "[" [ INT { "," INT } ] "]" ] [ "q" "(" ( NUM "," INT | "@" NAME "," "axis" "="
+ * INT ) ")" ] */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -108,8 +109,10 @@ static qn_status read_quant(cursor *c, qn_yaml_type *out) {
   c->at++;
   QN_TRY(expect(c, '('));
   out->type.q.on = true;
-  if (take(c, '@')) QN_TRY(read_scales(c, out));
-  else QN_TRY(read_scale(c, &out->type.q));
+  if (take(c, '@'))
+    QN_TRY(read_scales(c, out));
+  else
+    QN_TRY(read_scale(c, &out->type.q));
   return expect(c, ')');
 }
 

@@ -32,7 +32,9 @@ typedef struct {
 
 /* ------------------------------------------------------------------ words and numbers */
 
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+static bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
 
 /* Other YAML readers take these for something else than text. */
 static bool is_reserved(const char *text) {
@@ -59,16 +61,21 @@ static void put_word(FILE *to, const char *text) {
   fputc('"', to);
   for (const char *p = text; *p; p++) {
     unsigned char c = (unsigned char)*p;
-    if (c < 0x20 || c == 0x7F) fprintf(to, "\\x%02x", c);
-    else fprintf(to, c == '"' || c == '\\' ? "\\%c" : "%c", c);
+    if (c < 0x20 || c == 0x7F)
+      fprintf(to, "\\x%02x", c);
+    else
+      fprintf(to, c == '"' || c == '\\' ? "\\%c" : "%c", c);
   }
   fputc('"', to);
 }
 
 static void put_number(FILE *to, double x, bool real) {
-  if (isinf(x)) fputs(x < 0 ? "-.inf" : ".inf", to);
-  else if (real) qn_print_float(to, (float)x);
-  else fprintf(to, "%.0f", x);
+  if (isinf(x))
+    fputs(x < 0 ? "-.inf" : ".inf", to);
+  else if (real)
+    qn_print_float(to, (float)x);
+  else
+    fprintf(to, "%.0f", x);
 }
 
 /* ------------------------------------------------------------------ layers from ops */
@@ -123,8 +130,10 @@ static bool is_value_name(const writer *w, const char *name) {
 }
 
 static void put_value(const writer *w, const qn_value *v) {
-  if (v->kind == QN_CONST && is_value_name(w, v->name)) fprintf(w->to, "\"@%s\"", v->name);
-  else put_word(w->to, v->name);
+  if (v->kind == QN_CONST && is_value_name(w, v->name))
+    fprintf(w->to, "\"@%s\"", v->name);
+  else
+    put_word(w->to, v->name);
 }
 
 static void put_operands(const writer *w, const group *g) {
