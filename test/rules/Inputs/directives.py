@@ -21,7 +21,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).rglob("*")):
         if "RUN:" in line:
             continue
         for prefix in sorted(prefixes, key=len, reverse=True):
-            if not body.upper().startswith(prefix.upper()):
+            if not body.startswith(prefix):
                 continue
             word = re.match(r"[\w{}-]*\s*:", body)
             exact = any(re.match(re.escape(p) + SUFFIX, body) for p in prefixes)
