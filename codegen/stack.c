@@ -7,7 +7,8 @@
  * the call pushes it. Functions that no code here calls are helpers that the back end calls
  * (memcpy); where it does so is not visible in the IR, so all of them are added once, as if each
  * called the next. Sound because nothing recurses and nothing is called through a pointer, which is
- * checked. */
+ * checked; on RISC-V with vectors, up to registers of 512 bits. */
+#include <stdlib.h>
 #include <string.h>
 #include "unit.h"
 
@@ -83,6 +84,82 @@ static void set_costs(qn_unit *u, graph *g) {
   g->link = x86 ? 8 : 0;
 }
 
+/* ------------------------------------------------------------------ vectors of unknown size */
+
+enum { VECTOR_BYTES = 512 / 8 }; /* RISC-V vector registers that the bound allows for */
+
+/* RISC-V's V extension leaves the size of a register, vlenb, to the processor. */
+static bool has_sized_vectors(qn_unit *u) {
+  char *triple = LLVMGetTargetMachineTriple(u->machine);
+  char *features = LLVMGetTargetMachineFeatureString(u->machine);
+  const char *v = strstr(features, "+v");
+  while (v && v[2] && v[2] != ',') v = strstr(v + 1, "+v");
+  bool found = strncmp(triple, "riscv", 5) == 0 && v;
+  LLVMDisposeMessage(features);
+  LLVMDisposeMessage(triple);
+  return found;
+}
+
+static void add_to_frame(qn_unit *u, const char *name, size_t size, int64_t bytes) {
+  qn_frame *f = u->frames;
+  while (f && (strlen(f->function) != size || memcmp(f->function, name, size) != 0)) f = f->next;
+  if (!f) {
+    f = qn_alloc(&u->m->arena, sizeof *f);
+    *f = (qn_frame){qn_strndup(&u->m->arena, name, size), 0, u->frames};
+    u->frames = f;
+  }
+  f->bytes += bytes;
+}
+
+/* Unwind tables say where a frame begins: "# sp + 176 + 26 * vlenb", with comments on. */
+static void read_vector_frames(qn_unit *u, const char *text) {
+  static const char kind[] = ",@function", unit[] = " * vlenb";
+  const char *name = NULL, *line_end;
+  size_t size = 0;
+  for (const char *line = text; *line; line = *line_end ? line_end + 1 : line_end) {
+    line_end = line + strcspn(line, "\n");
+    if (strncmp(line, "\t.type\t", 7) == 0) {
+      const char *comma = strstr(line, kind);
+      if (!comma || comma > line_end) continue;
+      name = line + 7;
+      size = (size_t)(comma - name);
+    }
+    if (!name || strncmp(line, "\t.cfi_escape", 12) != 0) continue;
+    const char *times = strstr(line, unit);
+    if (!times || times > line_end) continue;
+    while (times[-1] != ' ') times--;
+    add_to_frame(u, name, size, strtoll(times, NULL, 10) * VECTOR_BYTES);
+    name = NULL;
+  }
+}
+
+/* The frames' parts that are multiples of vlenb, which the back end's report leaves out. */
+static qn_status add_vector_frames(qn_unit *u) {
+  qn_frame *frames = u->frames;
+  LLVMModuleRef copy = LLVMCloneModule(u->module);
+  unsigned kind = LLVMGetEnumAttributeKindForName("uwtable", 7);
+  for (LLVMValueRef f = LLVMGetFirstFunction(copy); f; f = LLVMGetNextFunction(f)) {
+    if (!LLVMIsDeclaration(f))
+      LLVMAddAttributeAtIndex(f, LLVMAttributeFunctionIndex,
+                              LLVMCreateEnumAttribute(u->context, kind, 2));
+  }
+  LLVMMemoryBufferRef buffer = NULL;
+  char *why = NULL;
+  LLVMSetTargetMachineAsmVerbosity(u->machine, 1);
+  LLVMBool failed =
+      LLVMTargetMachineEmitToMemoryBuffer(u->machine, copy, LLVMAssemblyFile, &why, &buffer);
+  LLVMSetTargetMachineAsmVerbosity(u->machine, 0);
+  qn_status status = failed ? qn_bug("frames: %s", why) : QN_OK;
+  u->frames = frames;
+  if (!failed) read_vector_frames(u, LLVMGetBufferStart(buffer));
+  if (buffer) LLVMDisposeMemoryBuffer(buffer);
+  LLVMDisposeMessage(why);
+  LLVMDisposeModule(copy);
+  return status;
+}
+
+/* ------------------------------------------------------------------ the bound */
+
 static bool is_root(LLVMValueRef function) {
   return LLVMGetLinkage(function) == LLVMExternalLinkage;
 }
@@ -90,6 +167,7 @@ static bool is_root(LLVMValueRef function) {
 qn_status qn_bound_stack(qn_unit *u, int64_t *out_bytes) {
   graph g = {.u = u};
   set_costs(u, &g);
+  if (has_sized_vectors(u)) QN_TRY(add_vector_frames(u));
   for (LLVMValueRef f = LLVMGetFirstFunction(u->module); f; f = LLVMGetNextFunction(f)) g.count++;
   g.at = qn_alloc(&u->m->arena, (size_t)g.count * sizeof *g.at);
   int i = 0;

@@ -65,6 +65,17 @@ static inline uint64_t multiply(uint64_t a, uint64_t b) {
 uint64_t __muldi3(uint64_t a, uint64_t b) { return multiply(a, b); }
 uint64_t __aeabi_lmul(uint64_t a, uint64_t b) { return multiply(a, b); }
 
+/* Leading zeros, 32 of 0. In steps and not in a loop, which the compiler would take for a clz. */
+int32_t __clzsi2(uint32_t x) {
+  int32_t n = 0;
+  if (x == 0) return 32;
+  if (x >> 16 == 0) n += 16, x <<= 16;
+  if (x >> 24 == 0) n += 8, x <<= 8;
+  if (x >> 28 == 0) n += 4, x <<= 4;
+  if (x >> 30 == 0) n += 2, x <<= 2;
+  return n + (x >> 31 == 0);
+}
+
 /* ------------------------------------------------------------------ division */
 
 typedef struct {
