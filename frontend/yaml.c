@@ -20,7 +20,7 @@ typedef struct {
 
 typedef struct {
   const char *name;
-  const qn_node *node = NULL;
+  const qn_node *node;
 } anchor;
 
 typedef struct {
