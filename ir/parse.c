@@ -287,7 +287,7 @@ static qn_status parse_file(parser *p, qn_value *v) {
   QN_TRY(qn_take_int(l, "an offset", 0, (int64_t)QN_MAX_FILE, &offset));
   QN_TRY(qn_skip_token(l, ')', "')'"));
 
-  const qn_source *side;
+  const qn_source *side = NULL;
   QN_TRY(read_side(p, &name, &side));
   if (offset % SIDE_ALIGN) {
     return qn_error(l->src, loc, "the offset must be a multiple of %d, got %lld", SIDE_ALIGN,
