@@ -8,11 +8,11 @@
 /* Channels whose accumulators are kept together: a few vectors of any target. */
 enum { QN_BLOCK = 16 };
 
-/* Marks a loop that LLVM should turn into vector code as it stands, not unroll into scalar code. */
+/* Marks a loop that LLVM should turn into vector code as it stands, not unroll first. */
 #ifdef __clang__
-#define QN_VECTOR_LOOP _Pragma("clang loop unroll(disable)")
+#define QN_KEEP_LOOP _Pragma("clang loop unroll(disable)")
 #else
-#define QN_VECTOR_LOOP
+#define QN_KEEP_LOOP
 #endif
 
 /* from..to-1; empty when to <= from. */
@@ -37,19 +37,21 @@ QN_INLINE uint32_t qn_dot_i8(const int16_t *x, const int8_t *w, int32_t count) {
   return sum;
 }
 
-/* Sum over k of x[k] * w[k] by 8 partial sums, element k in number k mod 8, that are added from
- * first to last: the same bits whatever the width of the target's vectors. (Adding them as a tree
- * would leave LLVM with pairs in place of whole vectors.) */
-QN_INLINE float qn_dot_f32(const float *x, const float *w, int32_t count) {
-  float part[8] = {0};
+/* y[r] = sum over k of x[k] * w[r*count + k] for `rows` (at most QN_DOTS) rows of w. Floats are
+ * summed strictly in order of k, as TFLite's reference kernels do, so that results are theirs to
+ * the bit and do not depend on the target's vectors; the rows are what can run side by side, and
+ * runs of 8 elements keep LLVM from gathering w column by column. */
+enum { QN_DOTS = 4 };
+QN_INLINE void qn_dots_f32(const float *x, const float *w, int32_t count, int32_t rows, float *y) {
+  float sum[QN_DOTS] = {0};
   int32_t whole = count / 8 * 8;
-  QN_VECTOR_LOOP
+  QN_KEEP_LOOP
   for (int32_t k = 0; k < whole; k += 8)
-    for (int32_t j = 0; j < 8; j++) part[j] += x[k + j] * w[k + j];
-  for (int32_t j = 0; j < count - whole; j++) part[j] += x[whole + j] * w[whole + j];
-  float sum = part[0];
-  for (int32_t j = 1; j < 8; j++) sum += part[j];
-  return sum;
+    for (int32_t r = 0; r < rows; r++)
+      for (int32_t j = 0; j < 8; j++) sum[r] += x[k + j] * w[r * count + k + j];
+  for (int32_t k = whole; k < count; k++)
+    for (int32_t r = 0; r < rows; r++) sum[r] += x[k] * w[r * count + k];
+  for (int32_t r = 0; r < rows; r++) y[r] = sum[r];
 }
 
 QN_INLINE float qn_clamp_f32(float x, float low, float high) {
@@ -63,7 +65,7 @@ QN_INLINE void qn_store_channels(const qn_conv_i8_params *p, const void *const *
                                  const uint32_t *acc, int32_t first, int32_t count, int8_t *y) {
   const qn_scale_bits *mul = in[3];
   const int8_t *shr = in[4];
-  QN_VECTOR_LOOP
+  QN_KEEP_LOOP
   for (int32_t i = 0; i < count; i++) {
     int32_t s = p->per_channel ? first + i : 0;
     int32_t scaled =

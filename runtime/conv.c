@@ -5,7 +5,8 @@
  * groups)
  *
  * where taps outside the input count as real 0. int8: x - x_zero in place of x, everything modulo
- * 2^32, then the contract (fixed.h), + y_zero, clamp.
+ * 2^32, then the contract (fixed.h), + y_zero, clamp. float: products are summed in the order of
+ * the weights, then the bias, then the clamp.
  *
  * Per output pixel and group the window's K = kernel_h*kernel_w*I inputs are gathered into a row in
  * scratch, in the order of the weights; each output channel is then the product of two contiguous
@@ -107,18 +108,27 @@ QN_INLINE void gather_f32(const qn_window *g, const float *x, pixel at, int32_t 
     }
 }
 
+/* Output channels first..first+count-1 of a pixel; count is at most QN_DOTS. */
+QN_INLINE void channels_f32(const qn_conv_f32_params *p, const void *const *in, const float *row,
+                            int32_t k_count, int32_t first, int32_t count, float *y) {
+  const float *w = in[1], *bias = in[2];
+  float sum[QN_DOTS];
+  qn_dots_f32(row, w + first * k_count, k_count, count, sum);
+  for (int32_t i = 0; i < count; i++)
+    y[first + i] = qn_clamp_f32(bias ? sum[i] + bias[first + i] : sum[i], p->low, p->high);
+}
+
 QN_INLINE void pixel_f32(const qn_conv_f32_params *p, const void *const *in, pixel at, float *y,
                          float *row) {
   const qn_window *g = &p->g;
-  const float *w = in[1], *bias = in[2];
   int32_t k_count = g->kernel_h * g->kernel_w * (g->in_c / g->groups);
-  int32_t channels = g->out_c / g->groups;
+  int32_t channels = g->out_c / g->groups, whole = channels / QN_DOTS * QN_DOTS;
   for (int32_t group = 0; group < g->groups; group++) {
     gather_f32(g, in[0], at, group, row);
-    for (int32_t o = group * channels; o < (group + 1) * channels; o++) {
-      float sum = qn_dot_f32(row, w + o * k_count, k_count);
-      y[o] = qn_clamp_f32(bias ? sum + bias[o] : sum, p->low, p->high);
-    }
+    int32_t first = group * channels;
+    for (int32_t c = 0; c < whole; c += QN_DOTS)
+      channels_f32(p, in, row, k_count, first + c, QN_DOTS, y);
+    if (whole < channels) channels_f32(p, in, row, k_count, first + whole, channels - whole, y);
   }
 }
 

@@ -4,7 +4,8 @@
  *   iy = oy*stride_h - top + ky*dilation_h, ix alike, multiplier = out_c / in_c
  *
  * Taps outside the input are left out. int8: x - x_zero in place of x, everything modulo 2^32, then
- * the contract (fixed.h), + y_zero, clamp. float: bias first, then the taps row by row.
+ * the contract (fixed.h), + y_zero, clamp. float: products are summed tap by tap, row by row, then
+ * the bias, then the clamp.
  *
  * Channels are contiguous in input, weights and output, so a block of them is summed tap by tap in
  * local accumulators. Pixels whose window is all inside run with constant bounds. */
@@ -89,7 +90,7 @@ QN_INLINE void channels_f32(const qn_conv_f32_params *p, const void *const *in, 
   const float *x = in[0], *w = in[1], *bias = in[2];
   int32_t multiplier = g->out_c / g->in_c;
   float acc[QN_BLOCK];
-  for (int32_t i = 0; i < count; i++) acc[i] = bias ? bias[first + i] : 0;
+  for (int32_t i = 0; i < count; i++) acc[i] = 0;
   for (int32_t ky = at.rows.from; ky < at.rows.to; ky++)
     for (int32_t kx = at.columns.from; kx < at.columns.to; kx++) {
       int32_t tap = at.origin + tap_offset(g, ky, kx);
@@ -99,7 +100,8 @@ QN_INLINE void channels_f32(const qn_conv_f32_params *p, const void *const *in, 
         acc[i] += x[tap + c / multiplier] * weight[c];
       }
     }
-  for (int32_t i = 0; i < count; i++) y[first + i] = qn_clamp_f32(acc[i], p->low, p->high);
+  for (int32_t i = 0; i < count; i++)
+    y[first + i] = qn_clamp_f32(bias ? acc[i] + bias[first + i] : acc[i], p->low, p->high);
 }
 
 QN_INLINE void pixel_f32(const qn_conv_f32_params *p, const void *const *in, window at, float *y) {

@@ -6,7 +6,7 @@
  * (fixed.h), + y_zero, clamp. A batch stride, in elements, of 0 repeats one matrix.
  *
  * With transpose_b each result is a product of two contiguous rows; without, a block of results is
- * summed k by k, so that b is read along its rows. */
+ * summed k by k, so that b is read along its rows. float: products are summed in order of k. */
 #include "blocks.h"
 
 typedef struct {
@@ -33,7 +33,7 @@ QN_INLINE void columns_i8(const qn_matmul_i8_params *p, const operands_i8 *o, in
                           int32_t count, int8_t *y) {
   uint32_t acc[QN_BLOCK];
   sums_i8(p, o, first, count, acc);
-  QN_VECTOR_LOOP
+  QN_KEEP_LOOP
   for (int32_t i = 0; i < count; i++) {
     int32_t scaled = qn_requantize((int32_t)acc[i], p->mul, p->shr, (qn_contract)p->contract);
     y[first + i] = (int8_t)qn_store_value(scaled, p->y_zero, p->low, p->high);
@@ -72,13 +72,14 @@ QN_INLINE void columns_f32(const qn_matmul_f32_params *p, const float *a, const 
 }
 
 QN_INLINE void row_f32(const qn_matmul_f32_params *p, const float *a, const float *b, float *y) {
-  int32_t whole = p->n / QN_BLOCK * QN_BLOCK;
+  int32_t block = p->transpose_b ? QN_DOTS : QN_BLOCK, whole = p->n / block * block;
   if (p->transpose_b) {
-    for (int32_t n = 0; n < p->n; n++) y[n] = qn_dot_f32(a, b + n * p->k, p->k);
-    return;
+    for (int32_t n = 0; n < whole; n += QN_DOTS) qn_dots_f32(a, b + n * p->k, p->k, QN_DOTS, y + n);
+    if (whole < p->n) qn_dots_f32(a, b + whole * p->k, p->k, p->n - whole, y + whole);
+  } else {
+    for (int32_t n = 0; n < whole; n += QN_BLOCK) columns_f32(p, a, b, n, QN_BLOCK, y);
+    if (whole < p->n) columns_f32(p, a, b, whole, p->n - whole, y);
   }
-  for (int32_t n = 0; n < whole; n += QN_BLOCK) columns_f32(p, a, b, n, QN_BLOCK, y);
-  if (whole < p->n) columns_f32(p, a, b, whole, p->n - whole, y);
 }
 
 void qn_kernel_matmul_f32(const qn_matmul_f32_params *p, const void *const *in, void *out,

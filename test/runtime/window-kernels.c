@@ -1,7 +1,8 @@
-/* Convolution, depthwise convolution and matrix product against direct definitions, over random
- * shapes: every kind of padding, stride, dilation, groups, multipliers, batch, per tensor and per
- * channel, with and without bias, every contract. Buffers have exactly the sizes that the kernels
- * may touch, so that an address sanitizer sees any other access.
+/* Convolution, depthwise convolution and matrix product against direct definitions, floats summed
+ * in the promised order and so to the bit, over random shapes: every kind of padding, stride,
+ * dilation, groups, multipliers, batch, per tensor and per channel, with and without bias, every
+ * contract. Buffers have exactly the sizes that the kernels may touch, so that an address sanitizer
+ * sees any other access.
  *
  * Prints a checksum of all outputs: it must not depend on how the kernels were compiled. */
 #include "fixed.h"
@@ -103,17 +104,27 @@ static int64_t input_of(const qn_window *g, int depthwise, int64_t y, int32_t ky
   return ((n * g->in_h + iy) * g->in_w + ix) * g->in_c + c;
 }
 
-/* The sum of products of output y, in real values (float) or exactly (int8). */
-static double sum_window(const qn_window *g, int depthwise, const float *xf, const float *wf,
-                         const int8_t *xi, const int8_t *wi, int32_t zero, int64_t y) {
-  double sum = 0;
+/* The sum of products of output y, exactly. */
+static int64_t sum_window_i8(const qn_window *g, int depthwise, const int8_t *x, const int8_t *w,
+                             int32_t zero, int64_t y) {
+  int64_t sum = 0, at, weight;
   for (int32_t ky = 0; ky < g->kernel_h; ky++)
     for (int32_t kx = 0; kx < g->kernel_w; kx++)
-      for (int32_t i = 0; i < depth(g, depthwise); i++) {
-        int64_t weight, x = input_of(g, depthwise, y, ky, kx, i, &weight);
-        if (x < 0) continue;
-        sum += xf ? (double)xf[x] * (double)wf[weight] : (double)(xi[x] - zero) * wi[weight];
-      }
+      for (int32_t i = 0; i < depth(g, depthwise); i++)
+        if ((at = input_of(g, depthwise, y, ky, kx, i, &weight)) >= 0)
+          sum += (x[at] - zero) * w[weight];
+  return sum;
+}
+
+/* The same of floats, in the order that is promised: rows, columns, channels. */
+static float sum_window_f32(const qn_window *g, int depthwise, const float *x, const float *w,
+                            int64_t y) {
+  float sum = 0;
+  int64_t at, weight;
+  for (int32_t ky = 0; ky < g->kernel_h; ky++)
+    for (int32_t kx = 0; kx < g->kernel_w; kx++)
+      for (int32_t i = 0; i < depth(g, depthwise); i++)
+        if ((at = input_of(g, depthwise, y, ky, kx, i, &weight)) >= 0) sum += x[at] * w[weight];
   return sum;
 }
 
@@ -154,7 +165,7 @@ static void window_i8(int depthwise) {
     qn_kernel_conv2d_i8(&p, in, y, scratch);
   for (int64_t i = 0; i < count; i++) {
     int32_t o = (int32_t)(i % g->out_c), s = p.per_channel ? o : 0;
-    int64_t sum = (int64_t)sum_window(g, depthwise, NULL, NULL, x, w, p.x_zero, i);
+    int64_t sum = sum_window_i8(g, depthwise, x, w, p.x_zero, i);
     int32_t acc = (int32_t)(uint32_t)(sum + (has_bias ? b[o] : 0));
     int64_t want =
         (int64_t)qn_requantize(acc, mul[s], needs_shr ? shr[s] : 0, (qn_contract)p.contract) +
@@ -183,11 +194,11 @@ static void window_f32(int depthwise) {
   else
     qn_kernel_conv2d_f32(&p, in, y, scratch);
   for (int64_t i = 0; i < count; i++) {
-    double want = sum_window(g, depthwise, x, w, NULL, NULL, 0, i);
-    if (has_bias) want += (double)b[i % g->out_c];
-    want = fmin(fmax(want, (double)p.low), (double)p.high);
-    if (!(fabs(y[i] - want) <= 1e-6 * (k + 1)))
-      fail(depthwise ? "depthwise_f32" : "conv2d_f32", i, (double)y[i], want, g);
+    float want = sum_window_f32(g, depthwise, x, w, i);
+    if (has_bias) want += b[i % g->out_c];
+    want = fminf(fmaxf(want, p.low), p.high);
+    if (y[i] != want)
+      fail(depthwise ? "depthwise_f32" : "conv2d_f32", i, (double)y[i], (double)want, g);
   }
   digest(y, count * (int64_t)sizeof(float));
   cases++;
@@ -225,13 +236,13 @@ static void product_f32(void) {
   const void *in[2] = {a, b};
   qn_kernel_matmul_f32(&p, in, y, NULL);
   for (int64_t i = 0; i < count; i++) {
-    double want = 0;
+    float want = 0;
     for (int32_t k = 0; k < p.k; k++) {
       int64_t ia, ib;
       factors_of(&p, i, k, &ia, &ib);
-      want += (double)a[ia] * (double)b[ib];
+      want += a[ia] * b[ib];
     }
-    if (!(fabs(y[i] - want) <= 1e-6 * (p.k + 1))) fail("matmul_f32", i, (double)y[i], want, NULL);
+    if (y[i] != want) fail("matmul_f32", i, (double)y[i], (double)want, NULL);
   }
   digest(y, count * (int64_t)sizeof(float));
   cases++;
