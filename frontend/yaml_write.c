@@ -7,8 +7,8 @@
  *   becomes   - conv2d: {name: y, x: x, w: w, out: "i8 q(0.25, 0)"}
  *
  * Where the ops around are not exactly those that reading the layer would make (a dequantized value
- * that several ops use, say), they are layers of their own. So ops and constants come back in
- * their order, and compiling the YAML gives the same bytes. */
+ * that several ops use, say, or one with a name of its own), they are layers of their own. So ops
+ * and constants come back in their order, and compiling the YAML gives the same bytes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,10 +84,20 @@ static bool is_real(char letter) { return letter == 'f' || letter == 'a' || lett
 
 static char result_letter(qn_opcode code) { return strchr(qn_ops[code].sig, ':')[1]; }
 
+/* Whether name is base with suffix and what makes it unique: names that nobody chose. */
+static bool is_derived(const char *name, const char *base, const char *suffix) {
+  size_t base_size = strlen(base), suffix_size = strlen(suffix);
+  if (strncmp(name, base, base_size) != 0) return false;
+  if (strncmp(name + base_size, suffix, suffix_size) != 0) return false;
+  const char *rest = name + base_size + suffix_size;
+  return *rest == 0 || (*rest == '.' && rest[1 + strspn(rest + 1, "0123456789")] == 0);
+}
+
 /* The dequantize that makes operand k, when reading the layer would put it there. */
 static const qn_op *dequantize_of(const qn_func *f, const qn_op *op, int k) {
   const qn_op *def = op->in[k]->kind == QN_RESULT ? op->in[k]->def : NULL;
   if (!def || def->code != QN_OP_dequantize || !is_real(qn_sig_letter(op->code, k))) return NULL;
+  if (!is_derived(def->out->name, def->in[0]->name, ".f")) return NULL;
   return qn_count_uses(f, op->in[k]) == 1 ? def : NULL;
 }
 
@@ -110,7 +120,8 @@ static group find_group(const qn_func *f, const qn_op *first) {
   if (op != first && !are_operands(f, first, op)) op = first;
   const qn_op *next = op->next;
   bool stored = next && next->code == QN_OP_quantize && next->in[0] == op->out &&
-                is_real(result_letter(op->code)) && qn_count_uses(f, op->out) == 1;
+                is_real(result_letter(op->code)) && qn_count_uses(f, op->out) == 1 &&
+                is_derived(op->out->name, next->out->name, ".r");
   return (group){first, op, stored ? next : op};
 }
 
