@@ -4,6 +4,7 @@
 #define QN_BLOCKS_H
 
 #include "fixed.h"
+#include "real.h"
 
 /* Channels whose accumulators are kept together: a few vectors of any target. */
 enum { QN_BLOCK = 16 };
@@ -52,11 +53,6 @@ QN_INLINE void qn_dots_f32(const float *x, const float *w, int32_t count, int32_
   for (int32_t k = whole; k < count; k++)
     for (int32_t r = 0; r < rows; r++) sum[r] += x[k] * w[r * count + k];
   for (int32_t r = 0; r < rows; r++) y[r] = sum[r];
-}
-
-QN_INLINE float qn_clamp_f32(float x, float low, float high) {
-  x = x < low ? low : x;
-  return x > high ? high : x;
 }
 
 /* The stored values of channels first..first+count-1 from their accumulators, bias included;
