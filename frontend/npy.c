@@ -56,7 +56,8 @@ static qn_status take_string(cursor *c, char *out, size_t size) {
   if (quote != '\'' && quote != '"') return fail(c, "a string is missing");
   size_t start = ++c->at;
   while (c->at < c->end && c->src->text[c->at] != quote) c->at++;
-  if (c->at == c->end || c->at - start >= size) return fail(c, "a string does not end");
+  if (c->at == c->end || c->at - start >= size)
+    return fail(c, "a string is too long or does not end");
   memcpy(out, c->src->text + start, c->at - start);
   out[c->at - start] = 0;
   c->at++;
@@ -64,7 +65,7 @@ static qn_status take_string(cursor *c, char *out, size_t size) {
 }
 
 static qn_status take_descr(cursor *c, qn_elem *out) {
-  char descr[32];
+  char descr[32] = "";
   skip_spaces(c);
   if (c->at < c->end && c->src->text[c->at] == '[')
     return fail(c, "records are not supported: 'descr' is a list");

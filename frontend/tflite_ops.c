@@ -453,7 +453,7 @@ static qn_status read_squeeze(qn_tflite_node *n) {
   QN_TRY(n->r->fb.status);
   bool gone[QN_MAX_RANK] = {false};
   for (uint32_t i = 0; i < dims.count; i++) {
-    int axis;
+    int axis = 0;
     QN_TRY(check_axis(n, qn_fb_int_at(&n->r->fb, &dims, i), x->rank, &axis));
     if (x->dim[axis] != 1)
       return qn_tflite_error(n, "dim %d is %lld, only dims of 1 can go", axis,
@@ -472,7 +472,7 @@ static qn_status read_expand_dims(qn_tflite_node *n) {
   QN_TRY(take_operand(n, 0, &l));
   const qn_type *x = &l.in[0]->type;
   int32_t number[1];
-  int count, axis;
+  int count, axis = 0;
   QN_TRY(read_numbers(n, 1, 1, number, &count));
   if (count != 1 || x->rank == QN_MAX_RANK)
     return qn_tflite_error(n, "%d axes and %d dims: 1 and at most %d are supported", count, x->rank,

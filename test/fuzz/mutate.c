@@ -20,19 +20,24 @@ static qn_status read_tflite(qn_module *m, const qn_source *src) { return qn_rea
 static qn_status read_yaml(qn_module *m, const qn_source *src) { return qn_read_yaml(m, src); }
 static qn_status read_qn(qn_module *m, const qn_source *src) { return qn_parse(m, src); }
 
+/* Reads every byte of a tensor, so that one outside the file is seen. */
+static void touch(const qn_type *type, const void *data) {
+  volatile unsigned char sum = 0;
+  for (int64_t i = 0; i < qn_bytes(type); i++) sum ^= ((const unsigned char *)data)[i];
+}
+
 static qn_status read_npy(qn_module *m, const qn_source *src) {
   qn_type type;
   const void *data;
   QN_TRY(qn_read_npy(&m->arena, src, &type, &data));
-  qn_add_const(m, "npy", &type, data);
+  touch(&type, data);
   return QN_OK;
 }
 
 static qn_status read_safetensors(qn_module *m, const qn_source *src) {
   qn_tensor_file file;
   QN_TRY(qn_read_safetensors(&m->arena, src, &file));
-  for (int i = 0; i < file.count; i++)
-    qn_add_const(m, file.at[i].name, &file.at[i].type, file.at[i].data);
+  for (int i = 0; i < file.count; i++) touch(&file.at[i].type, file.at[i].data);
   return QN_OK;
 }
 
@@ -140,7 +145,7 @@ static bool try_copy(read_function *read, const qn_source *seed_file, uint64_t s
   qn_source src = {.name = seed_file->name, .text = text, .size = size};
   m->src = src;
   bool accepted = read(m, &src) == QN_OK;
-  if (accepted && qn_verify(m) != QN_OK) {
+  if (accepted && m->funcs && qn_verify(m) != QN_OK) {
     printf("SEED %llu: accepted, but does not verify\n", (unsigned long long)seed);
     exit(1);
   }
