@@ -63,6 +63,8 @@ qn_status command_compile(const qn_options *o) {
   QN_TRY(qn_one_operand(o, &path));
   qn_module *m = qn_new_module();
   qn_status status = compile(o, path, m);
+  if (status == QN_OK && o->depfile)
+    status = qn_write_depfile(o->depfile, o->output.at[0], m->arena.files);
   qn_free_module(m);
   return status;
 }

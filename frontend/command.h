@@ -38,6 +38,9 @@ extern const qn_command qn_commands[]; /* ends with a NULL name */
 qn_status qn_parse_options(int argc, char **argv, qn_options *out) QN_MUST_CHECK;
 void qn_print_command_help(FILE *to, const qn_command *c);
 
+/* -- depfile.c: files that were read (a module's arena.files) as a rule of make for output. */
+qn_status qn_write_depfile(const char *path, const char *output, const qn_file *files) QN_MUST_CHECK;
+
 /* -- prepare.c: a model file through passes. */
 qn_status qn_one_operand(const qn_options *o, const char **out) QN_MUST_CHECK;
 qn_status qn_get_pass_options(const qn_options *o, qn_pass_options *out) QN_MUST_CHECK;

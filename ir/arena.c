@@ -79,5 +79,5 @@ void qn_free_arena(qn_arena *a) {
     next = c->next;
     free(c);
   }
-  a->chunks = NULL;
+  *a = (qn_arena){0};
 }

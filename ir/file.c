@@ -29,6 +29,13 @@ static qn_status read_all(FILE *f, const char *name, size_t expected, char **out
   return QN_OK;
 }
 
+static void note_file(qn_arena *a, const char *path) {
+  qn_file **end = &a->files;
+  while (*end) end = &(*end)->next;
+  *end = qn_alloc(a, sizeof **end);
+  (*end)->path = path;
+}
+
 qn_status qn_read_file(qn_arena *a, const char *path, qn_source *out) {
   bool standard = strcmp(path, "-") == 0;
   const char *name = standard ? "<stdin>" : path;
@@ -47,6 +54,7 @@ qn_status qn_read_file(qn_arena *a, const char *path, qn_source *out) {
   if (status == QN_OK) {
     *out = (qn_source){
         .name = qn_strndup(a, name, strlen(name)), .text = qn_strndup(a, text, size), .size = size};
+    if (!standard) note_file(a, out->name);
   }
   free(text);
   if (!standard) fclose(f);

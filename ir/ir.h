@@ -46,8 +46,15 @@ typedef enum {
 
 /* ------------------------------------------------------------------ memory and messages */
 
+/* A file that was read. */
+typedef struct qn_file {
+  const char *path;
+  struct qn_file *next;
+} qn_file;
+
 typedef struct qn_arena {
   struct qn_chunk *chunks;
+  qn_file *files; /* what qn_read_file read into it, in order; standard input left out */
 } qn_arena;
 
 /* A file that messages point into. Binary files have places in bytes, not lines. */
