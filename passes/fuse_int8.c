@@ -17,6 +17,7 @@
  *      float32), because under the contract `tflite` the integers must be the same. The formulas
  *      stand above each rule; x, a, b, w, y mean the scales of the operands and the result. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include "match.h"
 #include "passes.h"
@@ -75,23 +76,35 @@ static bool is_clamped(const site *s) { return s->low > -128 || s->high < 127; }
 
 /* ------------------------------------------------------------------ multipliers */
 
+/* A stored value less its zero point is at most this. */
+enum { MAX_STORED = 255 };
+
 typedef struct {
   int32_t mul, shr;
   float scale; /* contract float: in place of both */
 } factor;
 
-static bool make_factor(qn_contract contract, double m, factor *out) {
+/* A left shift leaves values of at most `largest` within an int32. */
+static bool has_room(int32_t shr, int64_t largest) {
+  return shr >= 0 || largest <= INT32_MAX >> -shr;
+}
+
+/* What fixed.h multiplies values of at most `largest` by; false where the contract has no such
+ * multiplier or its left shift has no room. */
+static bool make_factor(qn_contract contract, double m, int64_t largest, factor *out) {
   *out = (factor){0, 0, 0};
-  if (contract != QN_CONTRACT_float) return qn_split_multiplier(m, contract, &out->mul, &out->shr);
-  out->scale = (float)m;
-  return isfinite(out->scale) && out->scale > 0;
+  if (contract == QN_CONTRACT_float) {
+    out->scale = (float)m;
+    return isfinite(out->scale) && out->scale > 0;
+  }
+  return qn_split_multiplier(m, contract, &out->mul, &out->shr) && has_room(out->shr, largest);
 }
 
 /* x's scale over the result's, for requantize. TFLite Micro's relu divides in float32, its quantize
  * in double. */
 static bool make_ratio(const site *s, const qn_value *x, factor *out) {
   double m = s->clamped ? (double)(x->type.q.scale / s->y->q.scale) : scale_of(x) / s->y->q.scale;
-  return make_factor(s->contract, m, out);
+  return make_factor(s->contract, m, MAX_STORED, out);
 }
 
 /* ------------------------------------------------------------------ building */
@@ -190,8 +203,8 @@ static qn_value *add_list(site *s, const char *suffix, qn_elem elem, int64_t cou
 
 typedef struct {
   qn_value *x, *w;
-  int64_t channels; /* of the result */
-  bool is_dense;
+  int64_t channels;               /* of the result */
+  bool is_dense, channel_is_last; /* in w, else it is the first dim */
 } weighted;
 
 /* Weights: an int8 constant with zero 0, one scale or one per output channel. */
@@ -201,9 +214,10 @@ static bool match_weighted(const qn_op *op, weighted *out) {
   out->w = weights ? weights->in[0] : NULL;
   out->channels = op->out->type.dim[op->out->type.rank - 1];
   out->is_dense = op->code == QN_OP_dense;
+  out->channel_is_last = op->code == QN_OP_depthwise_conv2d;
   if (!out->x || !out->w || out->w->kind != QN_CONST) return false;
   const qn_quant *q = &out->w->type.q;
-  int axis = op->code == QN_OP_depthwise_conv2d ? out->w->type.rank - 1 : 0;
+  int axis = out->channel_is_last ? out->w->type.rank - 1 : 0;
   return out->w->type.elem == QN_i8 && (q->scales ? q->axis == axis : q->zero == 0);
 }
 
@@ -243,16 +257,28 @@ static bool store_bias(const qn_value *b, int64_t c, double unit, int32_t *out) 
   return true;
 }
 
-/* mul and shr, or mul as floats, as operands 3 and 4. */
-static bool make_multipliers(site *s, const weighted *p, int64_t count, int32_t *mul, int8_t *shr,
-                             bool *out_shifts) {
+/* The largest accumulator of a channel: every input as far from its zero point as can be. */
+static int64_t largest_sum(const weighted *p, int64_t channel, int32_t bias) {
+  const int8_t *w = p->w->data;
+  int64_t sum = 0, count = qn_count(&p->w->type) / p->channels;
+  int64_t first = p->channel_is_last ? channel : channel * count;
+  int64_t step = p->channel_is_last ? p->channels : 1;
+  for (int64_t i = 0; i < count; i++) sum += abs(w[first + i * step]);
+  return MAX_STORED * sum + llabs(bias);
+}
+
+/* mul and shr, `count` of them, for operands 3 and 4; of contract float mul's bits are floats. */
+static bool make_multipliers(const site *s, const weighted *p, int64_t count, const int32_t *bias,
+                             int32_t *mul, int8_t *shr, bool *out_shifts) {
   *out_shifts = s->contract == QN_CONTRACT_tflite || s->contract == QN_CONTRACT_single;
-  for (int64_t c = 0; c < count; c++) {
+  for (int64_t c = 0; c < p->channels; c++) {
     factor k;
-    if (!make_factor(s->contract, weighted_multiplier(s, p, c), &k)) return false;
-    mul[c] = k.mul;
-    if (s->contract == QN_CONTRACT_float) memcpy(&mul[c], &k.scale, sizeof k.scale);
-    shr[c] = (int8_t)k.shr;
+    double m = weighted_multiplier(s, p, c);
+    if (!make_factor(s->contract, m, largest_sum(p, c, bias[c]), &k)) return false;
+    int64_t at = count == 1 ? 0 : c;
+    mul[at] = k.mul;
+    if (s->contract == QN_CONTRACT_float) memcpy(&mul[at], &k.scale, sizeof k.scale);
+    shr[at] = (int8_t)k.shr;
     *out_shifts = *out_shifts || k.shr != 0;
   }
   return true;
@@ -282,7 +308,7 @@ static outcome fuse_conv(site *s, qn_op *op) {
   for (int64_t c = 0; c < p.channels; c++) {
     if (!store_bias(b, c, unit_of(&p, c), &bias[c])) return STAYS;
   }
-  if (!make_multipliers(s, &p, count, mul, shr, &shifts)) return STAYS;
+  if (!make_multipliers(s, &p, count, bias, mul, shr, &shifts)) return STAYS;
   narrow_by_activation(s, op);
   qn_value *in[] = {
       p.x, p.w, add_list(s, "b", QN_i32, p.channels, bias),
@@ -300,7 +326,8 @@ static outcome fuse_matmul(site *s, qn_op *op) {
   factor k;
   if (!in[0] || !in[1]) return STAYS;
   float product = in[0]->type.q.scale * in[1]->type.q.scale;
-  if (!make_factor(s->contract, (double)product / s->y->q.scale, &k)) return STAYS;
+  int64_t largest = MAX_STORED * MAX_STORED * in[0]->type.dim[in[0]->type.rank - 1];
+  if (!make_factor(s->contract, (double)product / s->y->q.scale, largest, &k)) return STAYS;
   qn_op *q = become(s, QN_OP_qmatmul, in, 2);
   copy_attrs(q, op);
   set_factor(q, k);
@@ -315,7 +342,7 @@ static bool make_sum_factors(const site *s, const qn_value *const *in, bool in_f
   for (int i = 0; i < 3; i++) {
     double exact = m[i];
     if (in_float) exact = (float)exact;
-    if (exact >= 1 || !make_factor(s->contract, exact, &k[i])) return false;
+    if (exact >= 1 || !make_factor(s->contract, exact, MAX_STORED << 20, &k[i])) return false;
   }
   return true;
 }
@@ -326,7 +353,8 @@ static outcome fuse_add(site *s, qn_op *op) {
   if (!in[0] || !in[1]) return STAYS;
   if (s->contract == QN_CONTRACT_float) {
     for (int i = 0; i < 2; i++) {
-      if (!make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, &k[i])) return STAYS;
+      if (!make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, MAX_STORED, &k[i]))
+        return STAYS;
     }
   } else if (!make_sum_factors(s, (const qn_value *const *)in, op->code == QN_OP_sub, k)) {
     return STAYS;
@@ -347,7 +375,7 @@ static outcome fuse_mul(site *s, qn_op *op) {
   factor k;
   if (!in[0] || !in[1]) return STAYS;
   double m = scale_of(in[0]) * scale_of(in[1]) / s->y->q.scale;
-  if (!make_factor(s->contract, m, &k)) return STAYS;
+  if (!make_factor(s->contract, m, MAX_STORED * MAX_STORED, &k)) return STAYS;
   narrow_by_activation(s, op);
   set_factor(become(s, QN_OP_qmul, in, 2), k);
   return DONE;
@@ -371,13 +399,13 @@ static outcome fuse_pool(site *s, qn_op *op) {
  *   shift = min(floor(log2(count)), 32, 31 - shr);  mul = floor(mul * 2^shift / count) */
 static bool make_mean_factor(qn_contract contract, double m, int64_t count, factor *out) {
   if (contract == QN_CONTRACT_float || contract == QN_CONTRACT_mulhi)
-    return make_factor(contract, m / (double)count, out);
-  if (!make_factor(contract, m, out)) return false;
+    return make_factor(contract, m / (double)count, MAX_STORED * count, out);
+  if (!make_factor(contract, m, 0, out)) return false;
   int shift = 0;
   while (shift < 32 && shift < 31 - out->shr && count >> (shift + 1)) shift++;
   out->mul = (int32_t)((out->mul * ((int64_t)1 << shift)) / count);
   out->shr += shift;
-  return true;
+  return has_room(out->shr, MAX_STORED * count);
 }
 
 static outcome fuse_mean(site *s, qn_op *op) {
@@ -464,7 +492,7 @@ static bool align_scales(site *s, qn_value **in, int count) {
   factor k[QN_MAX_IN];
   for (int i = 0; i < count; i++) {
     all_same = all_same && qn_same_quant(&in[0]->type.q, &in[i]->type.q);
-    if (!make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, &k[i])) return false;
+    if (!make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, MAX_STORED, &k[i])) return false;
   }
   for (int i = 0; i < count && !all_same; i++) {
     if (qn_same_quant(&in[i]->type.q, &s->y->q)) continue;

@@ -67,17 +67,18 @@ static void find_last_steps(const plan *p, const qn_numbering *n, int32_t *last)
   }
 }
 
-/* The block whose bytes op's result may take: an operand's that dies here and that op reads under
- * no other name. -1: none. */
+/* The block whose bytes op's result may take: an operand's that dies here, and that op reads in
+ * place wherever it reads it (mul %a, %a). -1: none. */
 static int32_t find_testator(const plan *p, const qn_numbering *n, const int32_t *last,
                              const qn_op *op, const qn_call *call, int32_t step) {
   int32_t at[QN_MAX_IN];
   for (int i = 0; i < op->in_count; i++) at[i] = number_in_memory(p, n, op->in[i]);
   for (int i = 0; i < op->in_count; i++) {
-    if (!call->in_place[i] || at[i] < 0 || last[at[i]] != step) continue;
-    bool alone = true;
-    for (int j = 0; j < op->in_count; j++) alone = alone && (j == i || at[j] != at[i]);
-    if (alone) return p->block_of_value[at[i]];
+    if (at[i] < 0 || last[at[i]] != step) continue;
+    bool in_place = true;
+    for (int j = 0; j < op->in_count; j++)
+      in_place = in_place && (at[j] != at[i] || call->in_place[j]);
+    if (in_place) return p->block_of_value[at[i]];
   }
   return -1;
 }
