@@ -68,7 +68,6 @@ void qn_set_function_attributes(qn_unit *u, LLVMValueRef function) {
   add_text_attribute(u, function, "warn-stack-size", "0"); /* the back end reports every frame */
   if (u->options->optimize != QN_OPTIMIZE_SIZE) return;
   qn_add_attribute(u, function, LLVMAttributeFunctionIndex, "optsize");
-  qn_add_attribute(u, function, LLVMAttributeFunctionIndex, "minsize");
 }
 
 static qn_status parse(qn_unit *u, LLVMModuleRef *out) {
@@ -106,7 +105,7 @@ qn_status qn_parse_runtime(qn_unit *u, LLVMModuleRef *out) {
 }
 
 qn_status qn_optimize_module(qn_unit *u, LLVMModuleRef module, const char *first) {
-  static const char *const levels[] = {"default<O2>", "default<O3>", "default<Oz>"};
+  static const char *const levels[] = {"default<O2>", "default<O3>", "default<Os>"};
   const char *passes = qn_format(&u->m->arena, "%s,%s", first, levels[u->options->optimize]);
   LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
   LLVMPassBuilderOptionsSetLoopVectorization(options, 1);
