@@ -58,7 +58,7 @@ QN_INLINE float qn_tanh(float x) {
   series = series * square + -0.333332807f;
   float near = series * square * x + x;
   float far = 1.0f - 2.0f / (1.0f + qn_exp(2.0f * size));
-  return size < 0.625f ? near : qn_copy_sign(far, x);
+  return qn_copy_sign(size < 0.625f ? near : far, x);
 }
 
 /* -- real.c: the root of x, correctly rounded; a NaN for negative x. */
