@@ -20,6 +20,7 @@
 enum {
   ALIGNMENT = 16,
   SEARCHED_BLOCKS = 200, /* more are not searched: the heuristics' plan stands */
+  MANY_BLOCKS = 4096,    /* of more, quadratic time is spent once: on the first heuristic */
   SEARCH_WORK = 40000000 /* comparisons of blocks, about */
 };
 
@@ -284,13 +285,14 @@ static void search(plan *p, attempt *best, int32_t *order) {
   }
 }
 
-static void report(const plan *p, const attempt *best, const int64_t *bytes, int64_t searched) {
+static void report(const plan *p, const attempt *best, const int64_t *bytes, int tried) {
   fprintf(stderr, "memory: %lld bytes in %d buffer%s, lower bound %lld, best of",
           (long long)best->bytes, (int)p->count, p->count == 1 ? "" : "s",
           (long long)p->lower_bound);
-  for (int h = 0; h < HEURISTICS; h++)
-    fprintf(stderr, " %s %lld,", heuristics[h].name, (long long)bytes[h]);
-  fprintf(stderr, " search %lld\n", (long long)searched);
+  for (int h = 0; h < tried; h++)
+    fprintf(stderr, "%s %s %lld", h ? "," : "", heuristics[h].name, (long long)bytes[h]);
+  if (p->count <= SEARCHED_BLOCKS) fprintf(stderr, ", search %lld", (long long)best->bytes);
+  fputc('\n', stderr);
 }
 
 static void pack_best(qn_arena *a, plan *p, bool remarks) {
@@ -298,8 +300,9 @@ static void pack_best(qn_arena *a, plan *p, bool remarks) {
   int32_t *order = qn_alloc(a, count * sizeof *order), *spare = qn_alloc(a, count * sizeof *spare);
   attempt best = {INT64_MAX, qn_alloc(a, count * sizeof *order), false};
   int64_t bytes[HEURISTICS];
-  find_overlaps(p);
-  for (int h = 0; h < HEURISTICS; h++) {
+  int tried = p->count <= MANY_BLOCKS ? HEURISTICS : 1;
+  if (tried > 1) find_overlaps(p);
+  for (int h = 0; h < tried; h++) {
     for (int32_t i = 0; i < p->count; i++) order[i] = i;
     sort_order(p, order, spare, p->count, heuristics[h].before);
     bytes[h] = pack(p, order, heuristics[h].smallest);
@@ -310,7 +313,7 @@ static void pack_best(qn_arena *a, plan *p, bool remarks) {
   }
   if (p->count > 1 && p->count <= SEARCHED_BLOCKS) search(p, &best, order);
   pack(p, best.order, best.smallest);
-  if (remarks) report(p, &best, bytes, best.bytes);
+  if (remarks) report(p, &best, bytes, tried);
 }
 
 static void write_offsets(plan *p, const qn_numbering *n) {
@@ -325,7 +328,7 @@ static void write_offsets(plan *p, const qn_numbering *n) {
 
 qn_status pass_plan_memory(qn_module *m, const qn_pass_options *options) {
   for (qn_func *f = m->funcs; f; f = f->next) {
-    qn_arena work = {NULL};
+    qn_arena work = {0};
     plan p = {.f = f};
     qn_numbering n;
     qn_number_values(&work, f, &n);
