@@ -48,7 +48,7 @@ static qn_value *stored(const qn_value *v) {
 
 static double scale_of(const qn_value *v) { return v->type.q.scale; }
 
-/* The site as y stores it: float32 division, ties away from zero, as TFLite's
+/* A real bound as y stores it: float32 division, ties away from zero, as TFLite's
  * CalculateActivationRangeQuantized; then saturated. */
 static int32_t store_bound(const site *s, float real) {
   double at = (double)roundf(real / s->y->q.scale) + s->y->q.zero;
