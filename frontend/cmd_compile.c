@@ -35,16 +35,14 @@ static void print_facts(const char *path, const qn_object *object, bool json) {
 }
 
 static qn_status compile(const qn_options *o, const char *path, qn_module *m) {
-  static const char *const kinds[] = {"obj", "asm", "llvm", "qn"};
-  int kind = 0;
-  while (o->emit && kind < 4 && strcmp(kinds[kind], o->emit) != 0) kind++;
-  if (kind == 4) return qn_io_error("quern", "--emit '%s' is none of: obj, asm, llvm, qn", o->emit);
+  int kind = 0, planned_ir = 3; /* the last alternative; the others are qn_emit */
+  if (o->emit) QN_TRY(qn_choose("--emit", NULL, o->emit, &kind));
   if (o->output.count != 1) return qn_io_error("quern", "compile needs one output, -o FILE");
   const char *output = o->output.at[0];
 
   qn_func *f;
   QN_TRY(qn_prepare(path, o, m, &f));
-  if (kind == 3) return write_ir(m, output);
+  if (kind == planned_ir) return write_ir(m, output);
   qn_compile_options options;
   QN_TRY(qn_get_compile_options(o, m, &options));
   options.emit = (qn_emit)kind;

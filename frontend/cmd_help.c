@@ -35,17 +35,37 @@ static void help_contracts(void) {
 
 static void help_schema(void) { qn_print_schema(stdout); }
 
+static void help_man(void) { qn_print_manual(stdout); }
+static void help_completion_bash(void) { qn_print_bash_completion(stdout); }
+static void help_completion_zsh(void) { qn_print_zsh_completion(stdout); }
+
 static const struct {
   const char *name;
   void (*print)(void);
-} topics[] = {{"ops", help_ops},       {"passes", help_passes},       {"targets", help_targets},
-              {"codecs", help_codecs}, {"contracts", help_contracts}, {"schema", help_schema}};
+} topics[] = {{"ops", help_ops},
+              {"passes", help_passes},
+              {"targets", help_targets},
+              {"codecs", help_codecs},
+              {"contracts", help_contracts},
+              {"schema", help_schema},
+              {"man", help_man},
+              {"completion-bash", help_completion_bash},
+              {"completion-zsh", help_completion_zsh}};
 enum { TOPIC_COUNT = sizeof topics / sizeof *topics };
+
+const char *qn_help_topic(int i) { return i < TOPIC_COUNT ? topics[i].name : NULL; }
+
+static void print_topics(void) {
+  printf("\nTopics of `quern help`:");
+  for (int i = 0; i < TOPIC_COUNT; i++) printf(" %s", topics[i].name);
+  printf("\n");
+}
 
 static void print_overview(void) {
   printf("quern compiles neural networks into standalone object files.\n\n");
   for (const qn_command *c = qn_commands; c->name; c++)
     printf("  quern %-8s %s\n%17s%s\n", c->name, c->usage, "", c->doc);
+  print_topics();
   printf("\nExit status: 0 ok, 1 the input is wrong, 2 usage or file trouble, 3 out of memory,\n"
          "4 a bug in quern.\n");
 }
@@ -66,6 +86,5 @@ qn_status command_help(const qn_options *o) {
     qn_print_command_help(stdout, c);
     return QN_OK;
   }
-  return qn_io_error("quern", "no help on '%s'; topics: ops, passes, targets, codecs, contracts, schema, "
-                     "and the commands", topic);
+  return qn_io_error("quern", "no help on '%s'; `quern help` lists the topics and the commands", topic);
 }

@@ -23,6 +23,14 @@ typedef struct {
   qn_texts operands; /* what is no option */
 } qn_options;
 
+/* A row of options.def. */
+typedef struct {
+  const char *flag, *argument, *commands, *doc;
+  enum { QN_KIND_text, QN_KIND_texts, QN_KIND_flag } kind;
+  size_t offset; /* of its field in qn_options */
+} qn_option;
+extern const qn_option qn_option_rows[]; /* ends with a NULL flag */
+
 /* A row of commands.def. */
 typedef struct {
   const char *name, *usage, *doc;
@@ -37,6 +45,17 @@ extern const qn_command qn_commands[]; /* ends with a NULL name */
 /* argv[1] is the command, the rest its options; QN_EIO on any mistake. */
 qn_status qn_parse_options(int argc, char **argv, qn_options *out) QN_MUST_CHECK;
 void qn_print_command_help(FILE *to, const qn_command *c);
+bool qn_takes_option(const qn_command *c, const qn_option *row);
+/* The index of word among words, a|b|c (NULL: the alternatives of flag's row); another is an error. */
+qn_status qn_choose(const char *flag, const char *words, const char *word, int *out) QN_MUST_CHECK;
+
+/* -- cmd_help.c: the topics' names; NULL behind the last. */
+const char *qn_help_topic(int i);
+
+/* -- manual.c, completion.c: the manual page and what shells complete, from the tables. */
+void qn_print_manual(FILE *to);
+void qn_print_bash_completion(FILE *to);
+void qn_print_zsh_completion(FILE *to);
 
 /* -- depfile.c: files that were read (a module's arena.files) as a rule of make for output. */
 qn_status qn_write_depfile(const char *path, const char *output, const qn_file *files) QN_MUST_CHECK;

@@ -1,5 +1,5 @@
-/* The files that a module was read from, as a rule of make: `model.o: model.yaml model.safetensors`.
- * Ninja, make and CMake read it, and so know when to compile again.
+/* The files that a module was read from, as a rule of make: `model.o: model.yaml
+ * model.safetensors`. Ninja, make and CMake read it, and so know when to compile again.
  *
  * In names, a space, # and backslashes in front of them are escaped with a backslash and $ is
  * doubled: what GNU make and gcc -M agree on. */

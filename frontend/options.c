@@ -5,20 +5,12 @@
 #include <string.h>
 #include "command.h"
 
-typedef enum { KIND_text, KIND_texts, KIND_flag } kind;
-
-typedef struct {
-  const char *flag, *argument, *commands, *doc;
-  kind kind;
-  size_t offset;
-} option;
-
-static const option options[] = {
+const qn_option qn_option_rows[] = {
 #define QN_OPTION(field, kind, flag, argument, commands, doc)                                      \
-  {flag, argument, commands, doc, KIND_##kind, offsetof(qn_options, field)},
+  {flag, argument, commands, doc, QN_KIND_##kind, offsetof(qn_options, field)},
 #include "options.def"
-};
-enum { OPTION_COUNT = sizeof options / sizeof *options };
+    {NULL, NULL, NULL, NULL, QN_KIND_flag, 0}};
+enum { OPTION_COUNT = sizeof qn_option_rows / sizeof *qn_option_rows - 1 };
 
 /* Whether word occurs in a list separated by spaces. */
 static bool has_word(const char *list, const char *word) {
@@ -30,10 +22,14 @@ static bool has_word(const char *list, const char *word) {
   return false;
 }
 
-static const option *find_option(const char *word, const char *command, size_t size) {
+bool qn_takes_option(const qn_command *c, const qn_option *row) {
+  return has_word(row->commands, c->name);
+}
+
+static const qn_option *find_option(const char *word, const char *command, size_t size) {
   for (int i = 0; i < OPTION_COUNT; i++) {
-    bool same = strlen(options[i].flag) == size && memcmp(options[i].flag, word, size) == 0;
-    if (same && has_word(options[i].commands, command)) return &options[i];
+    bool same = strlen(qn_option_rows[i].flag) == size && memcmp(qn_option_rows[i].flag, word, size) == 0;
+    if (same && has_word(qn_option_rows[i].commands, command)) return &qn_option_rows[i];
   }
   return NULL;
 }
@@ -42,7 +38,7 @@ static qn_status unknown_option(const char *word, const char *command) {
   const char *flags[OPTION_COUNT + 1];
   int count = 0;
   for (int i = 0; i < OPTION_COUNT; i++)
-    if (has_word(options[i].commands, command)) flags[count++] = options[i].flag;
+    if (has_word(qn_option_rows[i].commands, command)) flags[count++] = qn_option_rows[i].flag;
   flags[count] = NULL;
   const char *nearest = qn_nearest(word, flags);
   return qn_io_error("quern", "'%s' has no option '%s'%s%s%s; see `quern help %s`", command, word,
@@ -56,12 +52,12 @@ static qn_status add_text(qn_texts *list, const char *text) {
   return QN_OK;
 }
 
-static qn_status store(const option *row, const char *value, qn_options *out) {
+static qn_status store(const qn_option *row, const char *value, qn_options *out) {
   char *field = (char *)out + row->offset;
   switch (row->kind) {
-  case KIND_flag: *(bool *)(void *)field = true; return QN_OK;
-  case KIND_texts: return add_text((qn_texts *)(void *)field, value);
-  case KIND_text: break;
+  case QN_KIND_flag: *(bool *)(void *)field = true; return QN_OK;
+  case QN_KIND_texts: return add_text((qn_texts *)(void *)field, value);
+  case QN_KIND_text: break;
   }
   const char **text = (const char **)(void *)field;
   if (*text) return qn_io_error("quern", "'%s' is given twice", row->flag);
@@ -93,11 +89,11 @@ qn_status qn_parse_options(int argc, char **argv, qn_options *out) {
     }
     const char *equals = word[1] == '-' ? strchr(word, '=') : NULL;
     size_t size = equals ? (size_t)(equals - word) : strlen(word);
-    const option *row = find_option(word, out->command, size);
+    const qn_option *row = find_option(word, out->command, size);
     if (!row) return unknown_option(word, out->command);
     const char *value = equals ? equals + 1 : NULL;
-    if (row->kind == KIND_flag && value) return qn_io_error("quern", "'%s' takes no value", row->flag);
-    if (row->kind != KIND_flag && !value) {
+    if (row->kind == QN_KIND_flag && value) return qn_io_error("quern", "'%s' takes no value", row->flag);
+    if (row->kind != QN_KIND_flag && !value) {
       if (++i == argc) return qn_io_error("quern", "'%s' needs %s", row->flag, row->argument);
       value = argv[i];
     }
@@ -106,11 +102,26 @@ qn_status qn_parse_options(int argc, char **argv, qn_options *out) {
   return QN_OK;
 }
 
+qn_status qn_choose(const char *flag, const char *words, const char *word, int *out) {
+  const qn_option *row = qn_option_rows;
+  while (strcmp(row->flag, flag) != 0) row++;
+  if (!words) words = row->argument;
+  const char *list = words;
+  size_t size = strlen(word);
+  for (*out = 0;; ++*out) {
+    size_t length = strcspn(list, "|");
+    if (length == size && memcmp(list, word, size) == 0) return QN_OK;
+    if (list[length] == 0) break;
+    list += length + 1;
+  }
+  return qn_io_error("quern", "%s '%s' is none of: %s", flag, word, words);
+}
+
 void qn_print_command_help(FILE *to, const qn_command *c) {
   fprintf(to, "quern %s %s\n  %s\n\n", c->name, c->usage, c->doc);
   for (int i = 0; i < OPTION_COUNT; i++) {
-    if (!has_word(options[i].commands, c->name)) continue;
-    int width = fprintf(to, "  %s %s", options[i].flag, options[i].argument);
-    fprintf(to, "%*s%s\n", width < 24 ? 24 - width : 2, "", options[i].doc);
+    if (!qn_takes_option(c, &qn_option_rows[i])) continue;
+    int width = fprintf(to, "  %s %s", qn_option_rows[i].flag, qn_option_rows[i].argument);
+    fprintf(to, "%*s%s\n", width < 24 ? 24 - width : 2, "", qn_option_rows[i].doc);
   }
 }

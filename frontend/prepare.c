@@ -3,28 +3,13 @@
 #include <string.h>
 #include "command.h"
 
-/* The index of name among words; an unknown one is an error with the nearest. */
-static qn_status choose(const char *flag, const char *name, const char *const *words, int *out) {
-  for (int i = 0; words[i]; i++) {
-    if (strcmp(words[i], name) != 0) continue;
-    *out = i;
-    return QN_OK;
-  }
-  char list[256] = "";
-  for (int i = 0; words[i]; i++) {
-    size_t used = strlen(list);
-    snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", words[i]);
-  }
-  return qn_io_error("quern", "%s '%s' is none of: %s", flag, name, list);
-}
-
 static qn_status find_contract(const char *name, qn_contract *out) {
-  static const char *const words[] = {
-#define QN_CONTRACT(name, doc) #name,
+  static const char words[] =
+#define QN_CONTRACT(name, doc) "|" #name
 #include "../runtime/contracts.def"
-      NULL};
+      ;
   int index = 0;
-  if (name) QN_TRY(choose("--contract", name, words, &index));
+  if (name) QN_TRY(qn_choose("--contract", words + 1, name, &index));
   *out = (qn_contract)index;
   return QN_OK;
 }
@@ -75,11 +60,9 @@ static qn_status find_target(const char *name, const qn_target **out) {
 }
 
 qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_compile_options *out) {
-  static const char *const goals[] = {"balanced", "speed", "size", NULL};
-  static const char *const forms[] = {"raw", "coded", NULL};
   int optimize = QN_OPTIMIZE_BALANCED, weights = QN_WEIGHTS_RAW;
-  if (o->optimize) QN_TRY(choose("--optimize", o->optimize, goals, &optimize));
-  if (o->weights) QN_TRY(choose("--weights", o->weights, forms, &weights));
+  if (o->optimize) QN_TRY(qn_choose("--optimize", NULL, o->optimize, &optimize));
+  if (o->weights) QN_TRY(qn_choose("--weights", NULL, o->weights, &weights));
   *out = (qn_compile_options){.name = o->name ? o->name : m->name,
                               .optimize = (qn_optimize)optimize,
                               .weights = (qn_weights)weights};

@@ -30,6 +30,7 @@ if config.quern_sanitize:
     # LLVM and the machine's own libraries keep what they allocate until the process ends
     config.environment["ASAN_OPTIONS"] = "detect_leaks=0"
 for tool in ["qemu-aarch64", "qemu-arm", "qemu-riscv64", "qemu-riscv32", "qemu-system-arm",
-             "arm-none-eabi-gcc", "ld.lld", "c++"]:
+             "arm-none-eabi-gcc", "ld.lld", "c++", "qemu-system-riscv32", "groff", "zsh", "cmake", "make", "ninja",
+             "pkg-config"]:
     if shutil.which(tool, path=config.environment["PATH"]):
         config.available_features.add(tool)
