@@ -102,7 +102,7 @@ static void check_round_trips(void) {
   round_trip("mixed", &m);
 
   m = (image){0}; /* longer than a record can say */
-  add(&m, buffer(QN_CODEC_BYTES_MAX + 4), QN_CODEC_BYTES_MAX + 4, 4, 5);
+  add(&m, buffer(2 * QN_CODEC_BYTES_MAX + 4), 2 * QN_CODEC_BYTES_MAX + 4, 4, 5);
   round_trip("long", &m);
 }
 
