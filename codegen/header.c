@@ -117,7 +117,7 @@ static void add_tensor(text *t, const char *prefix, const char *kind, int index,
   if (type->q.on && !type->q.scales) {
     add(t, "#define %s_SCALE ", name);
     add_float(t, type->q.scale);
-    add(t, " /* real = SCALE * (stored - ZERO) */\n#define %s_ZERO %" PRId32 "\n", name,
+    add(t, " /* real = SCALE * (stored - ZERO) */\n#define %s_ZERO (%" PRId32 ")\n", name,
         type->q.zero);
   }
   add(t, "\n");

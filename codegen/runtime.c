@@ -48,8 +48,7 @@ static void add_text_attribute(qn_unit *u, LLVMValueRef function, const char *na
                                                     (unsigned)strlen(value)));
 }
 
-/* Names of processors, frame pointers, stack protectors: all of clang's attributes that are text.
- */
+/* All of clang's attributes that are text: names of processors, frame pointers and the like. */
 static void strip_attributes(qn_unit *u, LLVMValueRef function) {
   unsigned count = LLVMGetAttributeCountAtIndex(function, LLVMAttributeFunctionIndex);
   LLVMAttributeRef *at = qn_alloc(&u->m->arena, count * sizeof *at);

@@ -1,4 +1,5 @@
 import os
+import platform
 import shutil
 import lit.formats
 
@@ -29,6 +30,7 @@ if config.quern_sanitize:
     config.available_features.add("sanitize")
     # LLVM and the machine's own libraries keep what they allocate until the process ends
     config.environment["ASAN_OPTIONS"] = "detect_leaks=0"
+config.available_features.add(platform.machine())  # x86_64, aarch64, ...
 for tool in ["qemu-aarch64", "qemu-arm", "qemu-riscv64", "qemu-riscv32", "qemu-system-arm",
              "arm-none-eabi-gcc", "ld.lld", "c++", "qemu-system-riscv32", "groff", "zsh", "cmake", "make", "ninja",
              "pkg-config"]:
