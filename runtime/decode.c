@@ -2,11 +2,18 @@
  * codec.h, which is the format. Runs in init, on any target, over bytes that may be damaged. */
 #include "codec.h"
 
+/* This code runs once: small is better than fast. clang takes that as it is meant. */
+#ifdef __clang__
+#define SMALL __attribute__((noinline, minsize))
+#else
+#define SMALL __attribute__((noinline))
+#endif
+
 static uint32_t load_u32(const uint8_t *at) {
   return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-uint32_t qn_crc32(const uint8_t *bytes, uint32_t count) {
+SMALL uint32_t qn_crc32(const uint8_t *bytes, uint32_t count) {
   uint32_t crc = 0xFFFFFFFF;
   for (uint32_t i = 0; i < count; i++) {
     crc ^= bytes[i];
@@ -28,8 +35,8 @@ static int32_t check_image(const uint8_t *coded, const uint8_t *image, uint32_t 
 
 /* ------------------------------------------------------------------ raw */
 
-int32_t qn_decode_raw(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
-                      uint32_t image_bytes) {
+SMALL int32_t qn_decode_raw(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
+                            uint32_t image_bytes) {
   if (check_header(coded, coded_bytes, image_bytes) != QUERN_OK ||
       coded_bytes - QN_CODEC_HEADER != image_bytes)
     return QUERN_ECORRUPT;
@@ -67,16 +74,15 @@ static uint32_t decode_bit(reader *r, uint16_t *chance, uint32_t rate) {
 }
 
 /* Element 0 of a tree is no decision's: it stays 32768, for plain bytes. */
-__attribute__((noinline)) static uint32_t decode_byte(reader *r, uint16_t tree[256],
-                                                      uint32_t rate) {
+SMALL static uint32_t decode_byte(reader *r, uint16_t tree[256], uint32_t rate) {
   uint32_t node = 1;
   while (node < 256)
     node = node << 1 | decode_bit(r, tree + (rate < QN_CODEC_NO_RATE ? node : 0), rate);
   return node & 255;
 }
 
-int32_t qn_decode_range(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
-                        uint32_t image_bytes) {
+SMALL int32_t qn_decode_range(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
+                              uint32_t image_bytes) {
   if (check_header(coded, coded_bytes, image_bytes) != QUERN_OK) return QUERN_ECORRUPT;
   uint16_t trees[QN_CODEC_TREES][256];
   for (uint32_t tree = 0; tree < QN_CODEC_TREES; tree++)
