@@ -14,12 +14,14 @@ config.environment["PATH"] = os.pathsep.join(
 config.environment["FILECHECK_OPTS"] = (
     "--dump-input=fail --enable-var-scope --allow-unused-prefixes=false")
 
-# %cc: the C compiler, %runtime: the folder of quern.h and the kernels, %root: the repository,
-# %shared: real networks with their reference answers, where they are present (feature `shared`)
+# %cc: the C compiler, %runtime: the folder of quern.h and the kernels, %build: what CMake built,
+# %root: the repository, %shared: real networks with their reference answers, where they are
+# present (feature `shared`)
 shared = os.path.join(config.quern_source, "..", "shared")
 config.substitutions += [
     ("%cc", config.cc),
     ("%runtime", os.path.join(config.quern_source, "runtime")),
+    ("%build", config.quern_build),
     ("%root", config.quern_source),
     ("%shared", shared),
     ("%python", shutil.which("python3", path="/usr/bin") or "python3"),
