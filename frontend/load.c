@@ -37,12 +37,17 @@ static const char *name_of_path(qn_arena *a, const char *path) {
   return qn_identifier(a, name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
 }
 
+void qn_name_model(qn_module *m, const char *path) {
+  bool named = strcmp(m->name, "model") != 0;
+  if (!named && strcmp(path, "-") != 0) m->name = name_of_path(&m->arena, path);
+}
+
+/* IR text is left as it reads, since printing it again must give the same text. */
 qn_status qn_load_model(const char *path, qn_module *m) {
   qn_source src;
   QN_TRY(qn_read_file(&m->arena, path, &src));
   m->src = src;
   QN_TRY(read_model(m, path));
-  bool named = m->name && strcmp(m->name, "model") != 0;
-  if (!named && strcmp(path, "-") != 0) m->name = name_of_path(&m->arena, path);
+  if (!ends_with(path, ".qn")) qn_name_model(m, path);
   return QN_OK;
 }
