@@ -1,4 +1,4 @@
-"""damage.py FILE flip AT | zero FROM: FILE.bad is FILE with a bit flipped, or zeros from a byte on."""
+"""damage.py FILE flip AT | zero FROM: FILE.bad is FILE with a bit flipped, or zeros from there on."""
 import sys
 
 data, at = bytearray(open(sys.argv[1], "rb").read()), int(sys.argv[3])

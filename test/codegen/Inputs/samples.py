@@ -1,6 +1,6 @@
 """Tensors for tests, without NumPy.
 
-samples.py make OUT.npy TYPE DIMS   random elements, the same ones every time: TYPE i1 or f4, DIMS 8,4,4,2
+samples.py make OUT.npy TYPE DIMS   noise, the same every time: TYPE i1 or f4, DIMS 8,4,4,2
 samples.py dense OUT.qn            a model whose weights are few different numbers: worth coding
 samples.py join OUT N A.npy...      raw bytes: sample 0 of each file, sample 1 of each, ...
 """
