@@ -36,8 +36,7 @@ enum { MEMORY_ALIGN = 64 };
 
 static qn_arena *arena(emitter *e) { return &e->u->m->arena; }
 
-static LLVMValueRef number(emitter *e, LLVMTypeRef type, int64_t n) {
-  (void)e;
+static LLVMValueRef number(LLVMTypeRef type, int64_t n) {
   return LLVMConstInt(type, (unsigned long long)n, 1);
 }
 
@@ -64,7 +63,7 @@ static LLVMValueRef add_function(emitter *e, const char *name, LLVMTypeRef type)
 
 static LLVMValueRef at_offset(emitter *e, LLVMValueRef base, int64_t offset) {
   if (offset == 0) return base;
-  LLVMValueRef index = number(e, e->u->size, offset);
+  LLVMValueRef index = number(e->u->size, offset);
   return LLVMBuildInBoundsGEP2(e->b, e->u->i8, base, &index, 1, "");
 }
 
@@ -106,7 +105,7 @@ static void emit_kernel_call(emitter *e, const variant *v, LLVMValueRef kernel, 
   LLVMValueRef in = LLVMBuildAlloca(e->b, array, "in");
   unsigned next = 0;
   for (int i = 0; i < v->call.in_count; i++) {
-    LLVMValueRef index = number(e, u->i32, i);
+    LLVMValueRef index = number(u->i32, i);
     LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, u->pointer, in, &index, 1, "");
     LLVMBuildStore(
         e->b, v->present >> i & 1 ? LLVMGetParam(v->function, next++) : LLVMConstNull(u->pointer),
@@ -231,14 +230,14 @@ static void emit_memory_check(emitter *e, LLVMValueRef function) {
   if (e->u->memory_bytes == 0) return;
   LLVMValueRef memory = LLVMGetParam(function, 0);
   LLVMValueRef low = LLVMBuildAnd(e->b, LLVMBuildPtrToInt(e->b, memory, e->u->size, ""),
-                                  number(e, e->u->size, MEMORY_ALIGN - 1), "");
+                                  number(e->u->size, MEMORY_ALIGN - 1), "");
   LLVMValueRef bad = LLVMBuildOr(e->b, LLVMBuildIsNull(e->b, memory, ""),
                                  LLVMBuildIsNotNull(e->b, low, ""), "bad");
   LLVMBasicBlockRef refuse = LLVMAppendBasicBlockInContext(e->u->context, function, "refuse");
   LLVMBasicBlockRef good = LLVMAppendBasicBlockInContext(e->u->context, function, "good");
   LLVMBuildCondBr(e->b, bad, refuse, good);
   LLVMPositionBuilderAtEnd(e->b, refuse);
-  LLVMBuildRet(e->b, number(e, e->u->i32, QUERN_EALIGN));
+  LLVMBuildRet(e->b, number(e->u->i32, QUERN_EALIGN));
   LLVMPositionBuilderAtEnd(e->b, good);
 }
 
@@ -254,7 +253,7 @@ static qn_status emit_run(emitter *e) {
   for (const qn_op *op = f->first; op; op = op->next) QN_TRY(emit_op(e, op));
   for (int i = 0; i < f->result_count; i++) QN_TRY(emit_result(e, i));
   LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
-  LLVMBuildRet(e->b, number(e, e->u->i32, QUERN_OK));
+  LLVMBuildRet(e->b, number(e->u->i32, QUERN_OK));
   return QN_OK;
 }
 
@@ -264,8 +263,8 @@ static qn_status emit_decoding(emitter *e, LLVMValueRef memory, LLVMValueRef *ou
   LLVMValueRef decoder = LLVMGetNamedFunction(u->module, u->weights.decoder);
   if (!decoder) return qn_bug("the runtime has no decoder '%s'", u->weights.decoder);
   LLVMValueRef arguments[] = {at_offset(e, u->blob, u->weights.stream),
-                              number(e, u->i32, u->weights.stream_bytes), memory,
-                              number(e, u->i32, u->weights.image_bytes)};
+                              number(u->i32, u->weights.stream_bytes), memory,
+                              number(u->i32, u->weights.image_bytes)};
   *out_code = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(decoder), decoder, arguments, 4, "");
   return QN_OK;
 }
@@ -274,7 +273,7 @@ static qn_status emit_init(emitter *e, LLVMValueRef *out) {
   LLVMTypeRef type = LLVMFunctionType(e->u->i32, &e->u->pointer, 1, 0);
   LLVMValueRef init = add_function(e, qn_format(arena(e), "%s_init", e->u->options->name), type);
   emit_memory_check(e, init);
-  LLVMValueRef code = number(e, e->u->i32, QUERN_OK);
+  LLVMValueRef code = number(e->u->i32, QUERN_OK);
   if (e->u->weights.decoder) QN_TRY(emit_decoding(e, LLVMGetParam(init, 0), &code));
   LLVMBuildRet(e->b, code);
   *out = init;
@@ -292,7 +291,7 @@ static LLVMValueRef emit_adapter(emitter *e) {
   arguments[0] = LLVMGetParam(adapter, 0);
   for (int i = 1; i < count; i++) {
     bool output = i > e->input_count;
-    LLVMValueRef index = number(e, u->i32, output ? i - 1 - e->input_count : i - 1);
+    LLVMValueRef index = number(u->i32, output ? i - 1 - e->input_count : i - 1);
     LLVMValueRef list = LLVMGetParam(adapter, output ? 2 : 1);
     LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, u->pointer, list, &index, 1, "");
     arguments[i] = LLVMBuildLoad2(e->b, u->pointer, slot, "");
@@ -321,17 +320,17 @@ static LLVMValueRef describe_tensor(emitter *e, const qn_value *v) {
   qn_unit *u = e->u;
   const qn_type *t = &v->type;
   LLVMValueRef dims[QN_MAX_RANK];
-  for (int i = 0; i < t->rank; i++) dims[i] = number(e, u->i32, t->dim[i]);
+  for (int i = 0; i < t->rank; i++) dims[i] = number(u->i32, t->dim[i]);
   bool one_scale = t->q.on && !t->q.scales;
   LLVMValueRef fields[] = {
       text_constant(e, v->name),
-      number(e, u->i32, ids[t->elem]),
-      number(e, u->i32, t->rank),
+      number(u->i32, ids[t->elem]),
+      number(u->i32, t->rank),
       t->rank ? private_constant(e, "dims", LLVMConstArray2(u->i32, dims, (unsigned)t->rank))
               : LLVMConstNull(u->pointer),
       LLVMConstReal(u->real, one_scale ? t->q.scale : 0),
-      number(e, u->i32, one_scale ? t->q.zero : 0),
-      number(e, u->size, qn_bytes(t)),
+      number(u->i32, one_scale ? t->q.zero : 0),
+      number(u->size, qn_bytes(t)),
   };
   return structure(e, fields, sizeof fields / sizeof *fields);
 }
@@ -350,12 +349,12 @@ static void emit_description(emitter *e, LLVMValueRef init, LLVMValueRef adapter
   for (const qn_value *p = u->f->params; p; p = p->next) inputs[count++] = describe_tensor(e, p);
   for (int i = 0; i < u->f->result_count; i++) outputs[i] = describe_tensor(e, u->f->results[i]);
   LLVMValueRef fields[] = {
-      number(e, u->i32, QUERN_ABI),
+      number(u->i32, QUERN_ABI),
       text_constant(e, u->m->name),
-      number(e, u->size, u->memory_bytes),
-      number(e, u->size, MEMORY_ALIGN),
-      number(e, u->i32, e->input_count),
-      number(e, u->i32, u->f->result_count),
+      number(u->size, u->memory_bytes),
+      number(u->size, MEMORY_ALIGN),
+      number(u->i32, e->input_count),
+      number(u->i32, u->f->result_count),
       tensor_list(e, "inputs", inputs, e->input_count),
       tensor_list(e, "outputs", outputs, u->f->result_count),
       init,
