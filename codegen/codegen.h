@@ -45,6 +45,9 @@ typedef struct qn_program qn_program;
 qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **out) QN_MUST_CHECK;
 /* inputs, outputs: dense tensors, one per parameter and result of the main function. */
 qn_status qn_run(qn_program *p, const void *const *inputs, void *const *outputs) QN_MUST_CHECK;
+/* After a run: a value with `offset` N (plan-memory) has its bytes at N from here; those that a
+ * later value took over are that value's (qn_pass_options.keep_all: none). */
+const void *qn_memory_of(const qn_program *p);
 void qn_unload(qn_program *p);
 
 #endif

@@ -9,6 +9,7 @@ struct qn_program {
   LLVMOrcLLJITRef jit;
   const quern_model *model;
   void *memory;
+  size_t plan_offset; /* decoded weights come first */
 };
 
 static qn_status orc_bug(LLVMErrorRef error) {
@@ -50,6 +51,7 @@ qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **
   QN_TRY(qn_compile(m, &host, &object));
   qn_program *p = calloc(1, sizeof *p);
   if (!p) return qn_io_error("quern", "no memory for the model");
+  p->plan_offset = (size_t)(object.memory_bytes - qn_memory_bytes(qn_main_func(m)));
   qn_status status = load_object(p, &object, qn_format(&m->arena, "%s_model", host.name));
   if (status == QN_OK) status = start_model(p);
   if (status == QN_OK)
@@ -63,6 +65,8 @@ qn_status qn_run(qn_program *p, const void *const *inputs, void *const *outputs)
   int32_t code = p->model->run(p->memory, inputs, outputs);
   return code == QUERN_OK ? QN_OK : qn_bug("the model's run returns %d", (int)code);
 }
+
+const void *qn_memory_of(const qn_program *p) { return (const char *)p->memory + p->plan_offset; }
 
 void qn_unload(qn_program *p) {
   if (p->jit) {

@@ -36,17 +36,17 @@ static int64_t argmax(const qn_type *t, const void *data, int64_t sample) {
 }
 
 static qn_status score_labels(qn_runner *r, const char *path, const void *result, qn_score *score) {
-  qn_source src;
-  qn_type type;
-  const void *labels;
-  QN_TRY(qn_read_file(&r->m->arena, path, &src));
-  QN_TRY(qn_read_npy(&r->m->arena, &src, &type, &labels));
+  qn_stack stack;
+  QN_TRY(qn_read_stack(&r->m->arena, path, &stack));
+  const qn_type type = stack.type;
+  const void *labels = stack.data;
   if (type.elem != QN_u8 && type.elem != QN_i8 && type.elem != QN_i16 && type.elem != QN_i32 &&
       type.elem != QN_i64)
-    return qn_error(&src, qn_nowhere, "labels must be integers, got %s", qn_elem_name(type.elem));
+    return qn_error(&stack.src, qn_nowhere, "labels must be integers, got %s",
+                    qn_elem_name(type.elem));
   if (qn_count(&type) != score->samples)
-    return qn_error(&src, qn_nowhere, "%" PRId64 " labels for %" PRId64 " samples", qn_count(&type),
-                    score->samples);
+    return qn_error(&stack.src, qn_nowhere, "%" PRId64 " labels for %" PRId64 " samples",
+                    qn_count(&type), score->samples);
   score->right = 0;
   for (int64_t n = 0; n < score->samples; n++) {
     double label = type.elem == QN_i64 ? (double)((const int64_t *)labels)[n] : real_at(&type, labels, n);
@@ -68,7 +68,11 @@ static double sqnr(const qn_type *t, const void *x, const qn_type *ref_type, con
 
 static qn_status score_against(const qn_options *o, qn_runner *r, void *const *results, qn_score *score) {
   qn_runner ref;
-  QN_TRY(qn_open_runner(o->against, o, &ref));
+  qn_options plain = *o; /* the model as it is in its file */
+  plain.quantize = "float";
+  plain.config = NULL;
+  plain.calibrate.count = 0;
+  QN_TRY(qn_open_runner(o->against, &plain, &ref));
   int64_t count;
   void *wanted[QN_MAX_IN];
   qn_status status = qn_run_samples(&ref, &o->input, &count, wanted);

@@ -27,12 +27,23 @@ static qn_status write_module(const qn_module *m, const char *path) {
   return status;
 }
 
+/* The passes of --passes; without it what --quantize or --config ask for. */
+static qn_status run_passes(const qn_options *o, qn_module *m) {
+  qn_pass_options passes;
+  qn_quantization q;
+  qn_calibration calibration;
+  QN_TRY(qn_get_pass_options(o, &passes));
+  if (!o->passes) return o->quantize || o->config ? qn_quantize(o, m) : QN_OK;
+  QN_TRY(qn_get_quantization(o, m, &q));
+  passes.scheme = &q.scheme;
+  QN_TRY(qn_open_calibration(o, m, &q.files, &calibration, &passes));
+  return qn_run_passes(m, o->passes, &passes);
+}
+
 static qn_status optimize(const qn_options *o, const char *path, qn_module *m) {
   if (o->output.count > 1) return qn_io_error("quern", "opt takes one output, got also '%s'", o->output.at[1]);
-  qn_pass_options passes;
-  QN_TRY(qn_get_pass_options(o, &passes));
   QN_TRY(qn_load_model(path, m));
-  if (o->passes) QN_TRY(qn_run_passes(m, o->passes, &passes));
+  QN_TRY(run_passes(o, m));
   if (o->output.count && strcmp(o->output.at[0], "-") != 0) return write_module(m, o->output.at[0]);
   qn_print(stdout, m, &(qn_print_options){0});
   return QN_OK;

@@ -6,7 +6,7 @@
 #include "../passes/passes.h"
 #include "../codegen/codegen.h"
 
-enum { QN_MAX_TEXTS = QN_MAX_IN };
+enum { QN_MAX_TEXTS = 256 };
 
 typedef struct {
   int count;
@@ -63,12 +63,33 @@ qn_status qn_write_depfile(const char *path, const char *output, const qn_file *
 /* -- prepare.c: a model file through passes. */
 qn_status qn_one_operand(const qn_options *o, const char **out) QN_MUST_CHECK;
 qn_status qn_get_pass_options(const qn_options *o, qn_pass_options *out) QN_MUST_CHECK;
-/* Loads path into m and runs the default pipeline; its main function in out. */
+/* Loads path into m, quantizes it as o and the file ask for, and runs the default pipeline; its
+ * main function in out. */
 qn_status qn_prepare(const char *path, const qn_options *o, qn_module *m, qn_func **out) QN_MUST_CHECK;
 /* The code generator's options for a target row and a symbol prefix; NULL takes o's or the default. */
 qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_compile_options *out) QN_MUST_CHECK;
 
 /* -- samples.c: many samples through a model. */
+/* A .npy file; `X.npy@FIRST:END` is some of it, by the first axis. */
+typedef struct {
+  qn_source src;
+  qn_type type;
+  const void *data;
+} qn_stack;
+qn_status qn_read_stack(qn_arena *a, const char *path, qn_stack *out) QN_MUST_CHECK;
+
+/* Whether the file is of that kind: it begins with a byte that no text has. */
+qn_status qn_is_npy(qn_arena *a, const char *path, bool *out) QN_MUST_CHECK;
+
+/* Samples for a function: count of them, dense, one array per parameter. */
+typedef struct {
+  int64_t count;
+  const void *at[QN_MAX_IN];
+} qn_inputs;
+/* One file per parameter. Samples convert to the parameter's type: u8 by value, real ones to int8
+ * by the scale. */
+qn_status qn_read_inputs(qn_arena *a, const qn_func *f, const qn_texts *files, qn_inputs *out) QN_MUST_CHECK;
+
 typedef struct {
   qn_module *m;
   qn_func *f;
@@ -76,10 +97,55 @@ typedef struct {
 } qn_runner;
 qn_status qn_open_runner(const char *path, const qn_options *o, qn_runner *out) QN_MUST_CHECK;
 void qn_close_runner(qn_runner *r);
-/* Results for all samples of the input files (one per parameter): count samples, one dense array
- * per result of the model, in m's arena. Samples convert to the model's input type: u8 to f32 by
- * value, f32 to int8 by the input's scale. */
+
+/* Where one run's inputs and outputs are. */
+typedef struct {
+  const void *in[QN_MAX_IN];
+  void *out[QN_MAX_IN];
+} qn_sample;
+/* Runs sample n; s->out are the caller's, s->in is set. */
+qn_status qn_run_sample(const qn_runner *r, const qn_inputs *inputs, int64_t n, qn_sample *s) QN_MUST_CHECK;
+/* Results for all samples of the input files: count samples, one dense array per result of the
+ * model, in m's arena. */
 qn_status qn_run_samples(qn_runner *r, const qn_texts *files, int64_t *out_count,
                          void *out_results[QN_MAX_IN]) QN_MUST_CHECK;
+
+/* -- scheme.c: what the user asks of quantization. */
+typedef struct {
+  bool on;
+  qn_scheme scheme;
+  qn_texts files; /* samples, one file per input, or one of statistics; none: no calibration data */
+} qn_quantization;
+/* From --quantize, --config, --io, --calibrate and the section `quantize` of m's YAML file. Layers
+ * to keep float are looked up in m as it was read. */
+qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization *out) QN_MUST_CHECK;
+
+/* -- statistics_file.c */
+qn_status qn_write_statistics(const char *path, const char *model, const qn_statistics *all) QN_MUST_CHECK;
+qn_status qn_read_statistics(qn_module *m, const char *path, qn_statistics *out) QN_MUST_CHECK;
+
+/* -- observe.c: every value of a model while it runs. */
+/* Compiles m's main function for this machine so that qn_peek works. close with qn_close_observer. */
+qn_status qn_open_observer(const qn_options *o, qn_module *m, qn_runner *out) QN_MUST_CHECK;
+void qn_close_observer(qn_runner *r); /* leaves m */
+/* The bytes of a parameter or result after qn_run_sample with s. */
+const void *qn_peek(const qn_runner *r, const qn_sample *s, const qn_value *v);
+/* Places for the results of one run, in a. */
+void qn_alloc_outputs(qn_arena *a, const qn_func *f, qn_sample *s);
+/* Calibration data as passes see it. files live as long as the sampler. */
+typedef struct {
+  qn_sampler sampler;       /* its context is this struct */
+  qn_statistics statistics;
+  const qn_options *o;
+  const qn_texts *files;
+} qn_calibration;
+/* Puts statistics, if files is one of them, or else a sampler into passes; nothing for no files. */
+qn_status qn_open_calibration(const qn_options *o, qn_module *m, const qn_texts *files,
+                              qn_calibration *c, qn_pass_options *passes) QN_MUST_CHECK;
+
+/* -- quantize.c: a float model, as it was read, into one of stored integers. */
+/* What comes before calibration: what is observed is what will be quantized. */
+qn_status qn_prepare_float(qn_module *m, const qn_pass_options *passes) QN_MUST_CHECK;
+qn_status qn_quantize(const qn_options *o, qn_module *m) QN_MUST_CHECK;
 
 #endif

@@ -64,6 +64,7 @@ void qn_print_schema(FILE *to);
 qn_status qn_load_model(const char *path, qn_module *m) QN_MUST_CHECK;
 /* A model that nothing named takes its file's name. */
 void qn_name_model(qn_module *m, const char *path);
+bool qn_is_yaml(const char *path); /* by its ending */
 /* Text as a C identifier: other characters become _, a digit in front gets `model_` before it. */
 const char *qn_identifier(qn_arena *a, const char *text, size_t size);
 

@@ -34,6 +34,7 @@ qn_status qn_prepare(const char *path, const qn_options *o, qn_module *m, qn_fun
   QN_TRY(qn_get_pass_options(o, &passes));
   QN_TRY(qn_load_model(path, m));
   qn_name_model(m, path);
+  QN_TRY(qn_quantize(o, m));
   QN_TRY(qn_run_passes(m, qn_default_pipeline, &passes));
   *out = qn_main_func(m);
   if (!*out) return qn_error(&m->src, qn_nowhere, "a model needs one function, or one named 'main'");

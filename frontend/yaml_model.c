@@ -4,7 +4,7 @@
  * `out`. Names are collected first, so that a layer without a name gets one that is free and a
  * reference to a later layer is told from a misspelt one; then the layers are built in order. What
  * a layer becomes is qn_add_layer's matter, whether its shapes fit qn_infer's, whether types fit
- * qn_verify's. */
+ * qn_verify's. The section `quantize` is scheme.c's. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -317,19 +317,6 @@ static qn_status read_outputs(reader *r, const qn_node *n) {
   return QN_OK;
 }
 
-/* Quantizing a float model is not there yet; saying so beats a model that is silently float. */
-static qn_status refuse_quantize(reader *r, const qn_node *root) {
-  static const char *const keys[] = {"weights", "activations", "granularity", "calibrate",
-                                     "method",  "keep_float",  NULL};
-  const qn_node *n = qn_find_key(root, "quantize");
-  if (!n) return QN_OK;
-  if (n->kind == QN_NODE_MAP) QN_TRY(qn_check_keys(&r->y, n, keys, "'quantize'"));
-  return qn_error(
-      r->y.src, n->loc,
-      "this version of quern cannot quantize float models; take 'quantize' out, or give "
-      "the layers quantized weights and 'out' types");
-}
-
 static qn_status read_header(reader *r, const qn_node *root) {
   const qn_node *version = qn_find_key(root, "quern"), *model = qn_find_key(root, "model");
   QN_TRY(qn_expect_node(&r->y, version, QN_NODE_SCALAR, "'quern'"));
@@ -357,7 +344,6 @@ static qn_status check_root(reader *r, const qn_node *root) {
 static qn_status read_model(reader *r, const qn_node *root) {
   QN_TRY(check_root(r, root));
   QN_TRY(read_header(r, root));
-  QN_TRY(refuse_quantize(r, root));
   const qn_node *inputs = qn_find_key(root, "inputs"), *layers = qn_find_key(root, "layers");
   QN_TRY(qn_expect_node(&r->y, inputs, QN_NODE_MAP, "'inputs'"));
   QN_TRY(qn_expect_node(&r->y, layers, QN_NODE_LIST, "'layers'"));

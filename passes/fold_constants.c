@@ -2,7 +2,8 @@
  *
  * Requires: a verified module. Leaves: the result as a constant of the same name and type
  * (quantization included); a constant of that name that exists already makes it name.1. Ops whose
- * result nothing uses are left to dce, which is cheaper than evaluating them. */
+ * result nothing uses are left to dce, which is cheaper than evaluating them. Where fuse-int8 is
+ * still to come, dequantize stays (options->keep_stored): it wants to see the integers. */
 #include "passes.h"
 
 static bool is_constant(const qn_op *op) {
@@ -27,11 +28,11 @@ static void fold(qn_module *m, qn_func *f, qn_op *op) {
 }
 
 qn_status pass_fold_constants(qn_module *m, const qn_pass_options *options) {
-  (void)options;
   for (qn_func *f = m->funcs; f; f = f->next) {
     qn_op *next;
     for (qn_op *op = f->first; op; op = next) {
       next = op->next;
+      if (options->keep_stored && op->code == QN_OP_dequantize) continue;
       if (is_constant(op) && qn_count_uses(f, op->out) > 0) fold(m, f, op);
     }
   }

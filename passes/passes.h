@@ -2,13 +2,18 @@
 #ifndef QN_PASSES_H
 #define QN_PASSES_H
 
-#include "../ir/ir.h"
+#include "quantize.h"
 
 typedef struct {
   qn_contract contract; /* what fuse-int8 writes */
   bool print_after_all; /* print the module to standard error after each pass, large constants elided */
   bool verify_each;     /* a failure is QN_EBUG and names the pass */
   bool remarks;         /* passes tell what they achieved, on standard error (plan-memory: bytes, lower bound) */
+  bool keep_stored;     /* fold-constants: dequantized constants stay so */
+  bool keep_all;        /* plan-memory: every value keeps its bytes to the end, to be looked at */
+  const qn_scheme *scheme;         /* what calibrate and insert-qdq aim at; NULL: qn_default_scheme */
+  const qn_statistics *statistics; /* of calibration samples; NULL: not known, calibrate asks sampler */
+  const qn_sampler *sampler;       /* NULL: no samples */
 } qn_pass_options;
 
 typedef struct {

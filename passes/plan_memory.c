@@ -33,6 +33,7 @@ typedef struct {
 
 typedef struct {
   qn_func *f;
+  bool keep_all; /* every value keeps its bytes to the end */
   int32_t count, steps;
   block *blocks;
   int32_t *block_of_value, *block_of_scratch; /* by number, by step; -1: none */
@@ -66,6 +67,7 @@ static void find_last_steps(const plan *p, const qn_numbering *n, int32_t *last)
       if (at >= 0) last[at] = step;
     }
   }
+  for (int32_t i = 0; p->keep_all && i < n->count; i++) last[i] = step;
 }
 
 /* The block whose bytes op's result may take: an operand's that dies here, and that op reads in
@@ -329,7 +331,7 @@ static void write_offsets(plan *p, const qn_numbering *n) {
 qn_status pass_plan_memory(qn_module *m, const qn_pass_options *options) {
   for (qn_func *f = m->funcs; f; f = f->next) {
     qn_arena work = {0};
-    plan p = {.f = f};
+    plan p = {.f = f, .keep_all = options->keep_all};
     qn_numbering n;
     qn_number_values(&work, f, &n);
     make_blocks(&work, &p, &n);

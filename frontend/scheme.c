@@ -1,0 +1,290 @@
+/* What the user asks of quantization -> a scheme: the rows of --quantize, the keys of the model's
+ * `quantize` section or of --config, and --io, each stronger than the one before.
+ *
+ * A key is a row of the table below with the function that reads its value. */
+#include <stdlib.h>
+#include <string.h>
+#include "yaml_model.h"
+#include "command.h"
+
+typedef struct {
+  qn_yaml_reader y;
+  qn_quantization *out;
+} reader;
+
+static qn_arena *arena_of(reader *r) { return &r->y.m->arena; }
+
+/* ------------------------------------------------------------------ words */
+
+static const char *const scheme_names[] = {
+#define QN_SCHEME(name, weights, activations, doc) #name,
+#include "../passes/quantize.def"
+    NULL};
+static const qn_weight_form scheme_weights[] = {
+#define QN_SCHEME(name, weights, activations, doc) QN_WEIGHT_FORM_##weights,
+#include "../passes/quantize.def"
+};
+static const qn_activation_form scheme_activations[] = {
+#define QN_SCHEME(name, weights, activations, doc) QN_ACTIVATION_FORM_##activations,
+#include "../passes/quantize.def"
+};
+static const char *const weight_names[] = {
+#define QN_WEIGHT_FORM(name, elem, most, doc) #name,
+#include "../passes/quantize.def"
+    NULL};
+static const char *const activation_names[] = {
+#define QN_ACTIVATION_FORM(name, elem, doc) #name,
+#include "../passes/quantize.def"
+    NULL};
+static const char *const method_names[] = {
+#define QN_METHOD(name, doc) #name,
+#include "../passes/quantize.def"
+    NULL};
+
+static int find_word(const char *word, const char *const *words) {
+  for (int i = 0; words[i]; i++)
+    if (strcmp(words[i], word) == 0) return i;
+  return -1;
+}
+
+/* words, separated by commas. */
+static const char *list_words(qn_arena *a, const char *const *words) {
+  const char *list = words[0];
+  for (int i = 1; words[i]; i++) list = qn_format(a, "%s, %s", list, words[i]);
+  return list;
+}
+
+static qn_status read_word(reader *r, const qn_node *n, const char *what, const char *const *words,
+                           int *out) {
+  QN_TRY(qn_expect_node(&r->y, n, QN_NODE_SCALAR, what));
+  *out = find_word(n->text, words);
+  if (*out >= 0) return QN_OK;
+  return qn_error(r->y.src, n->loc, "%s '%.40s' is none of: %s", what, n->text,
+                  list_words(arena_of(r), words));
+}
+
+/* ------------------------------------------------------------------ keys */
+
+static qn_status read_scheme(reader *r, const qn_node *n) {
+  int i;
+  QN_TRY(read_word(r, n, "'scheme'", scheme_names, &i));
+  r->out->scheme.weights = scheme_weights[i];
+  r->out->scheme.activations = scheme_activations[i];
+  return QN_OK;
+}
+
+static qn_status read_weights(reader *r, const qn_node *n) {
+  int i;
+  QN_TRY(read_word(r, n, "'weights'", weight_names, &i));
+  r->out->scheme.weights = (qn_weight_form)i;
+  return QN_OK;
+}
+
+static qn_status read_activations(reader *r, const qn_node *n) {
+  int i;
+  QN_TRY(read_word(r, n, "'activations'", activation_names, &i));
+  r->out->scheme.activations = (qn_activation_form)i;
+  return QN_OK;
+}
+
+static qn_status read_granularity(reader *r, const qn_node *n) {
+  static const char *const words[] = {"channel", "tensor", NULL};
+  int i;
+  QN_TRY(read_word(r, n, "'granularity'", words, &i));
+  r->out->scheme.per_tensor = i == 1;
+  return QN_OK;
+}
+
+static qn_status read_symmetric(reader *r, const qn_node *n) {
+  static const char *const words[] = {"false", "true", NULL};
+  int i;
+  QN_TRY(read_word(r, n, "'symmetric'", words, &i));
+  r->out->scheme.symmetric = i == 1;
+  return QN_OK;
+}
+
+static qn_status read_method(reader *r, const qn_node *n) {
+  int i;
+  QN_TRY(read_word(r, n, "'method'", method_names, &i));
+  r->out->scheme.method = (qn_method)i;
+  return QN_OK;
+}
+
+static qn_status read_percentile(reader *r, const qn_node *n) {
+  double p = qn_is_number(n) ? strtod(n->text, NULL) : 0;
+  if (!(p >= 50 && p <= 100))
+    return qn_error(r->y.src, n->loc, "'percentile' must be a number from 50 to 100");
+  r->out->scheme.percentile = (float)p;
+  return QN_OK;
+}
+
+static qn_status read_io(reader *r, const qn_node *n) {
+  static const char *const words[] = {"keep", "int8", NULL};
+  int i;
+  QN_TRY(read_word(r, n, "'io'", words, &i));
+  r->out->scheme.stored_io = i == 1;
+  return QN_OK;
+}
+
+/* A word, or a list of words. */
+static qn_status expect_words(reader *r, const qn_node *n, const char *what, int most) {
+  if (n->kind == QN_NODE_SCALAR) return QN_OK;
+  QN_TRY(qn_expect_node(&r->y, n, QN_NODE_LIST, what));
+  if (n->count > most)
+    return qn_error(r->y.src, n->loc, "%s has more than %d items", what, most);
+  for (int i = 0; i < n->count; i++)
+    QN_TRY(qn_expect_node(&r->y, n->item[i], QN_NODE_SCALAR, what));
+  return QN_OK;
+}
+
+static qn_status read_calibrate(reader *r, const qn_node *n) {
+  QN_TRY(expect_words(r, n, "'calibrate'", QN_MAX_IN));
+  bool one = n->kind == QN_NODE_SCALAR;
+  r->out->files.count = one ? 1 : n->count;
+  for (int i = 0; i < r->out->files.count; i++) {
+    const char *path = one ? n->text : n->item[i]->text;
+    r->out->files.at[i] = path[0] == '/' ? path : qn_format(arena_of(r), "%s%s", r->y.dir, path);
+  }
+  return QN_OK;
+}
+
+/* ------------------------------------------------------------------ layers that stay float */
+
+/* The value of a layer of that name, and its function. */
+static const qn_value *find_value(const qn_module *m, const char *name, const qn_func **out) {
+  for (*out = m->funcs; *out; *out = (*out)->next) {
+    for (const qn_op *op = (*out)->first; op; op = op->next)
+      if (strcmp(op->out->name, name) == 0) return op->out;
+  }
+  return NULL;
+}
+
+static int count_layers(const qn_module *m) {
+  int count = 0;
+  for (const qn_func *f = m->funcs; f; f = f->next)
+    for (const qn_op *op = f->first; op; op = op->next) count++;
+  return count;
+}
+
+static qn_status refuse_layer(reader *r, const qn_node *n) {
+  int count = 0;
+  const char **names =
+      qn_alloc(arena_of(r), ((size_t)count_layers(r->y.m) + 1) * sizeof *names);
+  for (const qn_func *f = r->y.m->funcs; f; f = f->next)
+    for (const qn_op *op = f->first; op; op = op->next) names[count++] = op->out->name;
+  return qn_error(r->y.src, n->loc, "no layer or op '%s' to keep float%s", n->text,
+                  qn_suggest_key(arena_of(r), n->text, names));
+}
+
+static void keep(reader *r, const char **names, const char *name) {
+  names[r->out->scheme.keep_count++] = name;
+}
+
+/* Whether the passes that come before quantization put a layer under the name of this user of it. */
+static bool gives_name(const qn_op *op) {
+  return op->code == QN_OP_relu || op->code == QN_OP_relu6 || op->code == QN_OP_clip ||
+         op->code == QN_OP_batch_norm;
+}
+
+/* The layer, and under which names it may be known by the time that insert-qdq runs. */
+static qn_status keep_layer(reader *r, const qn_node *n, const char **names) {
+  qn_opcode unused;
+  const qn_func *f;
+  const qn_value *v = find_value(r->y.m, n->text, &f);
+  if (!v && !qn_find_op(n->text, strlen(n->text), &unused)) return refuse_layer(r, n);
+  keep(r, names, n->text);
+  for (const qn_op *op = v ? qn_only_user(f, v) : NULL; op && gives_name(op);
+       op = qn_only_user(f, op->out))
+    keep(r, names, op->out->name);
+  return QN_OK;
+}
+
+static qn_status read_keep_float(reader *r, const qn_node *n) {
+  QN_TRY(expect_words(r, n, "'keep_float'", 1000));
+  bool one = n->kind == QN_NODE_SCALAR;
+  size_t count = one ? 1 : (size_t)n->count, layers = (size_t)count_layers(r->y.m) + 1;
+  const char **names = qn_alloc(arena_of(r), (count * layers + 1) * sizeof *names);
+  r->out->scheme.keep = names;
+  r->out->scheme.keep_count = 0;
+  for (size_t i = 0; i < count; i++) QN_TRY(keep_layer(r, one ? n : n->item[i], names));
+  return QN_OK;
+}
+
+/* ------------------------------------------------------------------ sections */
+
+static const struct {
+  const char *key;
+  qn_status (*read)(reader *r, const qn_node *n);
+} keys[] = {{"scheme", read_scheme},           {"weights", read_weights},
+            {"activations", read_activations}, {"granularity", read_granularity},
+            {"symmetric", read_symmetric},     {"method", read_method},
+            {"percentile", read_percentile},   {"calibrate", read_calibrate},
+            {"io", read_io},                   {"keep_float", read_keep_float}};
+enum { KEYS = sizeof keys / sizeof *keys };
+
+static qn_status read_section(reader *r, const qn_node *n) {
+  if (n->kind == QN_NODE_SCALAR && !qn_is_empty(n)) return read_scheme(r, n);
+  if (qn_is_empty(n)) return QN_OK;
+  QN_TRY(qn_expect_node(&r->y, n, QN_NODE_MAP, "'quantize'"));
+  const char *names[KEYS + 1] = {NULL};
+  for (int i = 0; i < KEYS; i++) names[i] = keys[i].key;
+  QN_TRY(qn_check_keys(&r->y, n, names, "'quantize'"));
+  for (int i = 0; i < KEYS; i++) {
+    const qn_node *value = qn_find_key(n, keys[i].key);
+    if (value) QN_TRY(keys[i].read(r, value));
+  }
+  return QN_OK;
+}
+
+/* The document of src, or its key `quantize`. */
+static qn_status read_document(qn_module *m, const qn_source *src, bool is_model,
+                               qn_quantization *out) {
+  const qn_node *root;
+  QN_TRY(qn_read_yaml_tree(&m->arena, src, &root));
+  const char *slash = strrchr(src->name, '/');
+  const char *dir = slash ? qn_strndup(&m->arena, src->name, (size_t)(slash - src->name) + 1) : "";
+  reader r = {.y = {.m = m, .src = src, .dir = dir}, .out = out};
+  const qn_node *section = root->kind == QN_NODE_MAP ? qn_find_key(root, "quantize") : NULL;
+  if (!section && is_model) return QN_OK;
+  out->on = true;
+  return read_section(&r, section ? section : root);
+}
+
+/* --config: a file, or the text itself when it starts with a brace. */
+static qn_status read_config(const char *config, qn_module *m, qn_quantization *out) {
+  qn_source *src = qn_alloc(&m->arena, sizeof *src);
+  if (config[0] == '{')
+    *src = (qn_source){.name = "--config", .text = config, .size = strlen(config)};
+  else
+    QN_TRY(qn_read_file(&m->arena, config, src));
+  return read_document(m, src, false, out);
+}
+
+static qn_status read_row(const char *name, qn_quantization *out) {
+  int i = find_word(name, scheme_names);
+  if (i < 0) {
+    const char *nearest = qn_nearest(name, scheme_names);
+    return qn_io_error("quern", "no scheme '%s' for --quantize%s%s%s; see `quern help schemes`",
+                       name, nearest ? ", did you mean '" : "", nearest ? nearest : "",
+                       nearest ? "'" : "");
+  }
+  out->on = true;
+  out->scheme.weights = scheme_weights[i];
+  out->scheme.activations = scheme_activations[i];
+  return QN_OK;
+}
+
+qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization *out) {
+  *out = (qn_quantization){.scheme = qn_default_scheme};
+  if (o->quantize && strcmp(o->quantize, "float") == 0) return QN_OK;
+  if (qn_is_yaml(m->src.name)) QN_TRY(read_document(m, &m->src, true, out));
+  if (o->config) QN_TRY(read_config(o->config, m, out));
+  if (o->quantize) QN_TRY(read_row(o->quantize, out));
+  if (o->io) {
+    int stored;
+    QN_TRY(qn_choose("--io", NULL, o->io, &stored));
+    out->scheme.stored_io = stored == 1;
+  }
+  if (o->calibrate.count) out->files = o->calibrate;
+  return QN_OK;
+}

@@ -1,0 +1,59 @@
+/* Statistics of calibration samples -> range(low, high) on the main function's f32 values, by the
+ * scheme's method.
+ *
+ * Requires: statistics in the options, or a sampler that gives them. Leaves: ranges; inputs of the
+ * model keep all that was seen, whatever the method, because clipping them gains little and what
+ * they are is known best. Values that the statistics do not name stay as they are. */
+#include <string.h>
+#include "passes.h"
+
+/* What a user should hear of a value, if anything. */
+static void remark_constant(const qn_module *m, const qn_value *v, const qn_statistic *s) {
+  if (s->min != s->max || s->count <= 1) return;
+  qn_note(&m->src, v->loc, "'%s' is %g in all calibration samples: are they the right ones?",
+          v->name, (double)s->min);
+}
+
+static const qn_statistic *find(const qn_statistics *all, const char *name) {
+  for (int i = 0; i < all->count; i++)
+    if (strcmp(all->at[i].name, name) == 0) return &all->at[i];
+  return NULL;
+}
+
+static void set_range(const qn_module *m, qn_value *v, const qn_statistics *all,
+                      const qn_scheme *scheme) {
+  const qn_statistic *s = find(all, v->name);
+  if (!s || v->type.elem != QN_f32 || s->count == 0) return;
+  qn_scheme chosen = *scheme;
+  if (v->kind == QN_PARAM) chosen.method = QN_METHOD_minmax;
+  v->has_range = true;
+  qn_choose_range(s, &chosen, v->range);
+  remark_constant(m, v, s);
+}
+
+static qn_status get_statistics(qn_module *m, const qn_pass_options *options, qn_statistics *out) {
+  if (options->statistics) {
+    *out = *options->statistics;
+    if (out->fingerprint == qn_fingerprint(m)) return QN_OK;
+    return qn_error(&m->src, qn_nowhere,
+                    "the statistics are of another model, or of other weights: run `quern "
+                    "calibrate` again");
+  }
+  if (options->sampler) return qn_collect_statistics(m, options->sampler, out);
+  return qn_error(&m->src, qn_nowhere,
+                  "no calibration data: give samples of typical inputs, --calibrate X.npy, or what "
+                  "`quern calibrate` made of them, --calibrate STATS.yaml");
+}
+
+qn_status pass_calibrate(qn_module *m, const qn_pass_options *options) {
+  qn_func *f = qn_main_func(m);
+  if (!f) return qn_error(&m->src, qn_nowhere, "a model needs one function, or one named 'main'");
+  qn_statistics all;
+  QN_TRY(get_statistics(m, options, &all));
+  if (all.samples == 1)
+    qn_note(&m->src, qn_nowhere, "1 calibration sample: ranges will be poor; 100 are usual");
+  const qn_scheme *scheme = options->scheme ? options->scheme : &qn_default_scheme;
+  for (qn_value *p = f->params; p; p = p->next) set_range(m, p, &all, scheme);
+  for (qn_op *op = f->first; op; op = op->next) set_range(m, op->out, &all, scheme);
+  return QN_OK;
+}

@@ -1,0 +1,135 @@
+/* The float constants that an op reads -> integers behind a dequantize: weights by the scheme's
+ * form, other operands by their extremes as activations are stored. Biases stay float: fuse-int8
+ * stores them in the accumulator's unit, x.scale * w.scale.
+ *
+ * Weights are symmetric: scale = max |w| / most, per output channel or for all. A channel that
+ * hardly counts, all zero say, would get a unit in which its bias overflows or its multiplier
+ * vanishes. So no channel's unit is finer than 2^-20 of the result's scale: a whole product of
+ * such a channel is less than 1/32 of a step then. */
+#include <float.h>
+#include <math.h>
+#include "match.h"
+#include "passes.h"
+
+static const qn_elem weight_elems[] = {
+#define QN_WEIGHT_FORM(name, elem, most, doc) QN_##elem,
+#include "quantize.def"
+};
+static const int32_t weight_limits[] = {
+#define QN_WEIGHT_FORM(name, elem, most, doc) most,
+#include "quantize.def"
+};
+
+/* Weights as channels of equally many elements. */
+typedef struct {
+  const float *w;
+  int64_t count, channels;
+  bool channel_is_last;
+} weights;
+
+static int64_t channel_of(const weights *p, int64_t i) {
+  return p->channel_is_last ? i % p->channels : i / (p->count / p->channels);
+}
+
+/* The scale of what op's result is stored in, clamps between; 0: it is not stored. */
+static double result_scale(const qn_func *f, const qn_op *op) {
+  qn_interval unused;
+  for (qn_op *user = qn_only_user(f, op->out); user; user = qn_only_user(f, user->out)) {
+    if (user->code == QN_OP_quantize) return user->out->type.q.scale;
+    if (!qn_clamp_interval(user, &unused)) break;
+  }
+  return 0;
+}
+
+/* The least scale of weights (see above): unit = x.scale * scale. */
+static double least_scale(const qn_func *f, const qn_op *op) {
+  const qn_op *x = qn_def(op->in[0], QN_OP_dequantize);
+  double y = result_scale(f, op);
+  return x && y > 0 ? ldexp(y, -20) / x->in[0]->type.q.scale : FLT_MIN;
+}
+
+/* scales[channel], or scales[0] for all. */
+static void choose_scales(const weights *p, const qn_scheme *scheme, double least, float *scales) {
+  int64_t count = scheme->per_tensor ? 1 : p->channels;
+  for (int64_t c = 0; c < count; c++) scales[c] = 0;
+  for (int64_t i = 0; i < p->count; i++) {
+    int64_t c = count == 1 ? 0 : channel_of(p, i);
+    scales[c] = fmaxf(scales[c], fabsf(p->w[i]));
+  }
+  for (int64_t c = 0; c < count; c++)
+    scales[c] = (float)fmax((double)scales[c] / weight_limits[scheme->weights], least);
+}
+
+static void round_weights(const weights *p, const qn_scheme *scheme, const float *scales,
+                          void *out) {
+  double most = weight_limits[scheme->weights];
+  for (int64_t i = 0; i < p->count; i++) {
+    double scale = (double)scales[scheme->per_tensor ? 0 : channel_of(p, i)];
+    double at = round((double)p->w[i] / scale);
+    qn_put_int(weight_elems[scheme->weights], out, i, (int64_t)fmin(fmax(at, -most), most));
+  }
+}
+
+/* Operand i of op: the real value of these integers instead. */
+static void replace_operand(qn_module *m, qn_func *f, qn_op *op, int i, qn_value *stored) {
+  qn_type real = op->in[i]->type;
+  const char *name = qn_format(&m->arena, "%s.f", op->in[i]->name);
+  qn_op *back = qn_add_op(m, f, op, QN_OP_dequantize, name, &stored, 1);
+  back->loc = back->out->loc = op->loc;
+  back->out->type = real;
+  op->in[i] = back->out;
+}
+
+static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme) {
+  const qn_value *w = op->in[1];
+  weights p = {.w = qn_reals(w),
+               .count = qn_count(&w->type),
+               .channel_is_last = op->code == QN_OP_depthwise_conv2d};
+  int axis = p.channel_is_last ? w->type.rank - 1 : 0;
+  p.channels = w->type.dim[axis];
+  float *scales = qn_alloc(&m->arena, (size_t)p.channels * sizeof *scales);
+  choose_scales(&p, scheme, least_scale(f, op), scales);
+  qn_type type = w->type;
+  type.elem = weight_elems[scheme->weights];
+  type.q = (qn_quant){.on = true, .scale = scales[0]};
+  if (!scheme->per_tensor) {
+    qn_type list = qn_make_type(QN_f32, 1, &p.channels);
+    type.q.axis = axis;
+    type.q.scales = qn_add_const(m, qn_format(&m->arena, "%s.s", w->name), &list, scales);
+  }
+  void *data = qn_alloc(&m->arena, (size_t)qn_bytes(&type));
+  round_weights(&p, scheme, scales, data);
+  replace_operand(m, f, op, 1,
+                  qn_add_const(m, qn_format(&m->arena, "%s.q", w->name), &type, data));
+}
+
+/* A constant that is no weight: any other operand. */
+static void quantize_operand(qn_module *m, qn_func *f, qn_op *op, int i, const qn_scheme *scheme) {
+  const qn_value *v = op->in[i];
+  const float *x = qn_reals(v);
+  int64_t count = qn_count(&v->type), least, most;
+  float low = 0, high = 0;
+  for (int64_t k = 0; k < count; k++) {
+    low = fminf(low, x[k]);
+    high = fmaxf(high, x[k]);
+  }
+  qn_type type = v->type;
+  type.elem = qn_activation_elem(scheme);
+  type.q = qn_range_quant(type.elem, scheme->symmetric, low, high);
+  qn_elem_limits(type.elem, &least, &most);
+  void *data = qn_alloc(&m->arena, (size_t)qn_bytes(&type));
+  for (int64_t k = 0; k < count; k++) {
+    double at = round((double)x[k] / type.q.scale) + type.q.zero;
+    qn_put_int(type.elem, data, k, (int64_t)fmin(fmax(at, (double)least), (double)most));
+  }
+  replace_operand(m, f, op, i,
+                  qn_add_const(m, qn_format(&m->arena, "%s.q", v->name), &type, data));
+}
+
+void qn_quantize_constants(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme) {
+  bool is_weighted = op->code == QN_OP_conv2d || op->code == QN_OP_depthwise_conv2d ||
+                     op->code == QN_OP_dense;
+  if (is_weighted && qn_reals(op->in[1])) quantize_weights(m, f, op, scheme);
+  for (int i = 0; !is_weighted && i < op->in_count; i++)
+    if (qn_reals(op->in[i])) quantize_operand(m, f, op, i, scheme);
+}
