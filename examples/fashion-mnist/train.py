@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Trains the example network on Fashion-MNIST with numpy alone, and writes what the example ships:
-fashion.safetensors (float weights), test_images.npy and test_labels.npy (the first 200 of the test set).
+fashion.safetensors (float weights), test_images.npy and test_labels.npy (the first 200 of the test set), and
+calibration.npy (the first 64 of the training set).
 
     apt-get install python3-numpy dataset-fashion-mnist
     ./train.py                    # about five minutes on one core; the result is repeatable
@@ -156,6 +157,7 @@ def main():
     test = tuple(read_idx(f"{DATA}/t10k-{x}-ubyte.gz") for x in ("images-idx3", "labels-idx1"))
     weights = train(images, labels, test)
     write_safetensors("fashion.safetensors", as_stored(weights))
+    np.save("calibration.npy", images[:64, :, :, None])
     np.save("test_images.npy", test[0][:200, :, :, None])
     np.save("test_labels.npy", test[1][:200])
 
