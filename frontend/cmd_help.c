@@ -33,6 +33,11 @@ static void help_contracts(void) {
 #include "../runtime/contracts.def"
 }
 
+static void help_schemes(void) {
+#define QN_SCHEME(name, weights, activations, doc) print_row(#name, doc);
+#include "../passes/quantize.def"
+}
+
 static void help_schema(void) { qn_print_schema(stdout); }
 
 static void help_man(void) { qn_print_manual(stdout); }
@@ -47,6 +52,7 @@ static const struct {
               {"targets", help_targets},
               {"codecs", help_codecs},
               {"contracts", help_contracts},
+              {"schemes", help_schemes},
               {"schema", help_schema},
               {"man", help_man},
               {"completion-bash", help_completion_bash},

@@ -17,6 +17,11 @@ static void print_contracts(FILE *to) {
 #include "../runtime/contracts.def"
 }
 
+static void print_schemes(FILE *to) {
+#define QN_SCHEME(name, weights, activations, doc) fputs(" " #name, to);
+#include "../passes/quantize.def"
+}
+
 static void print_passes(FILE *to) {
   for (const qn_pass *p = qn_passes; p->name; p++) fprintf(to, " %s", p->name);
 }
@@ -25,7 +30,10 @@ static void print_passes(FILE *to) {
 static const struct {
   const char *argument;
   void (*print)(FILE *to);
-} tables[] = {{"ROW", print_targets}, {"CONTRACT", print_contracts}, {"LIST", print_passes}};
+} tables[] = {{"ROW", print_targets},
+              {"CONTRACT", print_contracts},
+              {"SCHEME", print_schemes},
+              {"LIST", print_passes}};
 
 /* The words that an argument may be, each behind a space; none where there is no list of them. */
 static void print_words(FILE *to, const char *argument) {

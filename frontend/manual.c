@@ -58,6 +58,9 @@ static void print_rows(FILE *to) {
   fputs(".SH CONTRACTS\nHow an integer op rounds: equal bits on every target.\n", to);
 #define QN_CONTRACT(name, doc) print_item(to, #name, "", doc);
 #include "../runtime/contracts.def"
+  fputs(".SH SCHEMES\nWhat \\fB\\-\\-quantize\\fR makes of a float model.\n", to);
+#define QN_SCHEME(name, weights, activations, doc) print_item(to, #name, "", doc);
+#include "../passes/quantize.def"
   fputs(".SH CODECS\nHow coded weights are stored.\n", to);
 #define QN_CODEC(name, doc) print_item(to, #name, "", doc);
 #include "../runtime/codecs.def"
