@@ -100,6 +100,20 @@ def file_list_too_long(m):
 
 
 @case
+def file_vtable_small(m):
+    data = relu(m)
+    root = root_of(data)
+    return patched(data, root - struct.unpack_from("<i", data, root)[0], "H", 2)
+
+
+@case
+def file_table_large(m):
+    data = relu(m)
+    root = root_of(data)
+    return patched(data, root - struct.unpack_from("<i", data, root)[0] + 2, "H", 65535)
+
+
+@case
 def version(m):
     relu(m)
     return m.bytes([0], [1], version=2)
@@ -131,6 +145,18 @@ def tensor_float16(m):
 @case
 def tensor_int32(m):
     return relu(m, kind="int32", scale=0.5)
+
+
+@case
+def tensor_unknown(m):
+    return relu(m, fields={1: ("b", 99)})
+
+
+@case
+def tensor_count(m):
+    relu(m)
+    m.tensors += [m.tensors[0]] * 100000
+    return m.bytes([0], [1])
 
 
 @case
@@ -173,6 +199,25 @@ def data_elsewhere(m):
     """A buffer at a place of the file, which ends before."""
     m.buffers.append({1: ("Q", 100), 2: ("Q", 1 << 40)})
     return relu(m, fields={2: ("I", 1)})
+
+
+@case
+def data_shared(m):
+    """100 buffers are the same 4 KB."""
+    data = struct.pack("<1000f", *[0.5] * 1000)
+    x = v = m.tensor("x", [1000])
+    for i in range(100):
+        v = m.op("ADD", [v, m.tensor("c", [1000], data=data)], m.tensor(f"y{i}", [1000]))
+    return m.bytes([x], [v])
+
+
+@case
+def quantization_shared(m):
+    """100 tensors have the same 1000 scales."""
+    quantization = {2: Vector("f", [0.5] * 1000), 3: Vector("q", [0] * 1000)}
+    for _ in range(100):
+        m.tensor("c", [1000], "int8", data=[1] * 1000, fields={4: quantization})
+    return relu(m)
 
 
 @case
@@ -255,6 +300,19 @@ def graph_code_number(m):
 def graph_no_inputs(m):
     relu(m)
     return m.bytes([], [1])
+
+
+@case
+def graph_no_outputs(m):
+    relu(m)
+    return m.bytes([0], [])
+
+
+@case
+def graph_operator_count(m):
+    relu(m)
+    m.ops *= 100001
+    return m.bytes([0], [1])
 
 
 @case
@@ -380,6 +438,11 @@ def op_shape_too_large(m):
 
 
 @case
+def op_shape_option(m):
+    return unary(m, "RESHAPE", new_shape=[1] * 7)
+
+
+@case
 def conv_channels(m):
     x = m.tensor("x", [1, 4, 4, 3])
     w = m.tensor("w", [8, 1, 1, 2], data=[0.5] * 16)
@@ -479,6 +542,16 @@ def squeeze_dim(m):
 @case
 def expand_dims_axis(m):
     return unary(m, "EXPAND_DIMS", operands=[m.shape([3])])
+
+
+@case
+def expand_dims_axes(m):
+    return unary(m, "EXPAND_DIMS", operands=[m.shape([0, 1])])
+
+
+@case
+def quantize_float(m):
+    return unary(m, "QUANTIZE")
 
 
 @case

@@ -4,9 +4,12 @@
     tuple   a scalar: (struct code, number), e.g. ("i", 5)
     Vector  numbers of one kind
     bytes, str, list of dicts
+
+Values are written breadth first; one that several point to, at the same depth, is written once.
 """
 
 import struct
+from collections import deque
 
 
 class Vector:
@@ -15,60 +18,68 @@ class Vector:
 
 
 def write(root, letters):
-    buf = bytearray(4) + letters
-    _point(buf, 0, _put_table(buf, root))
-    return bytes(buf)
+    return _Writer(root, letters).bytes()
 
 
-def _pad(buf, multiple, ahead=0):
-    buf.extend(b"\0" * (-(len(buf) + ahead) % multiple))
+class _Writer:
+    def __init__(self, root, letters):
+        self.buf = bytearray(4) + letters
+        self.queue, self.places = deque(), {}
+        self.point(0, root)
 
+    def bytes(self):
+        while self.queue:
+            value = self.queue.popleft()
+            places = self.places.pop(id(value))
+            at = self.put_table(value) if isinstance(value, dict) else self.put_vector(value)
+            for place in places:
+                struct.pack_into("<I", self.buf, place, at - place)
+        return bytes(self.buf)
 
-def _point(buf, at, target):
-    struct.pack_into("<I", buf, at, target - at)
+    def point(self, place, value):
+        """value's distance belongs at place; it is filled in when value is written."""
+        if id(value) not in self.places:
+            self.places[id(value)] = []
+            self.queue.append(value)
+        self.places[id(value)].append(place)
 
+    def pad(self, multiple, ahead):
+        self.buf.extend(bytes(-(len(self.buf) + ahead) % multiple))
 
-def _put_table(buf, fields):
-    """Vtable, table, then what the table points to. Returns the table's position."""
-    offsets, size = {}, 4
-    for number, value in sorted(fields.items()):
-        code = value[0] if isinstance(value, tuple) else "I"
-        size += -size % struct.calcsize(code)
-        offsets[number] = size
-        size += struct.calcsize(code)
-    count = max(fields, default=-1) + 1
-    _pad(buf, 8, 4 + 2 * count)
-    vtable = len(buf)
-    buf += struct.pack("<HH", 4 + 2 * count, size)
-    buf += b"".join(struct.pack("<H", offsets.get(i, 0)) for i in range(count))
-    table = len(buf)
-    buf += struct.pack("<i", table - vtable) + bytes(size - 4)
-    for number, value in sorted(fields.items()):
-        at = table + offsets[number]
-        if isinstance(value, tuple):
-            struct.pack_into("<" + value[0], buf, at, value[1])
+    def put_table(self, fields):
+        offsets, size = {}, 4
+        for number, value in sorted(fields.items()):
+            code = value[0] if isinstance(value, tuple) else "I"
+            size += -size % struct.calcsize(code)
+            offsets[number] = size
+            size += struct.calcsize(code)
+        count = max(fields, default=-1) + 1
+        self.pad(8, 4 + 2 * count)
+        vtable = struct.pack("<HH", 4 + 2 * count, size)
+        vtable += b"".join(struct.pack("<H", offsets.get(i, 0)) for i in range(count))
+        table = len(self.buf) + len(vtable)
+        self.buf += vtable + struct.pack("<i", len(vtable)) + bytes(size - 4)
+        for number, value in sorted(fields.items()):
+            at = table + offsets[number]
+            if isinstance(value, tuple):
+                struct.pack_into("<" + value[0], self.buf, at, value[1])
+            else:
+                self.point(at, value)
+        return table
+
+    def put_vector(self, value):
+        if isinstance(value, Vector):
+            count = len(value.numbers)
+            data = struct.pack(f"<{count}{value.code}", *value.numbers)
+        elif isinstance(value, list):
+            count, data = len(value), bytes(4 * len(value))
         else:
-            _point(buf, at, _put_child(buf, value))
-    return table
-
-
-def _put_child(buf, value):
-    if isinstance(value, dict):
-        return _put_table(buf, value)
-    if isinstance(value, list):
-        _pad(buf, 4)
-        at = len(buf)
-        buf += struct.pack("<I", len(value)) + bytes(4 * len(value))
-        for i, child in enumerate(value):
-            _point(buf, at + 4 + 4 * i, _put_table(buf, child))
+            data = value.encode() if isinstance(value, str) else value
+            count = len(data)
+        self.pad(16, 4)
+        at = len(self.buf)
+        self.buf += struct.pack("<I", count) + data + b"\0"
+        if isinstance(value, list):
+            for i, child in enumerate(value):
+                self.point(at + 4 + 4 * i, child)
         return at
-    if isinstance(value, Vector):
-        count = len(value.numbers)
-        value = struct.pack(f"<{count}{value.code}", *value.numbers)
-    else:
-        value = value.encode() if isinstance(value, str) else value
-        count = len(value)
-    _pad(buf, 16, 4)
-    at = len(buf)
-    buf += struct.pack("<I", count) + value + b"\0"
-    return at

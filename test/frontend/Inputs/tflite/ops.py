@@ -155,8 +155,16 @@ def outputs(m):
     return [x], [x, k, y, y]
 
 
+def far_data(m):
+    """Files above 2 GB keep data outside the FlatBuffer: a buffer says where. Here: bytes 4 to 8."""
+    x = m.tensor("x", [4], "int8", scale=1.0)
+    m.buffers.append({1: ("Q", 4), 2: ("Q", 4)})
+    k = m.tensor("k", [4], "int8", scale=1.0, fields={2: ("I", 1)})
+    return [x], [m.op("ADD", [x, k], m.tensor("y", [4], "int8", scale=1.0))]
+
+
 for case in [conv, depthwise, dense, matmul, arithmetic, pools, movement, strided_slice, reshapes,
-             quantized, names, outputs]:
+             quantized, names, outputs, far_data]:
     model = Model()
     inputs, results = case(model)
     with open(f"{sys.argv[1]}/{case.__name__}.tflite", "wb") as file:
