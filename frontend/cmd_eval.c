@@ -11,27 +11,14 @@ typedef struct {
   int64_t right;   /* top-1; -1: no labels */
   int64_t agreed;  /* -1: nothing to compare with */
   double sqnr[QN_MAX_IN];
+  qn_layer_scores layers;
 } qn_score;
-
-/* Real value of element i; int8 and wider integers by their scale. */
-static double real_at(const qn_type *t, const void *data, int64_t i) {
-  double stored;
-  switch (t->elem) {
-  case QN_f32: return ((const float *)data)[i];
-  case QN_i8: stored = ((const int8_t *)data)[i]; break;
-  case QN_u8: stored = ((const uint8_t *)data)[i]; break;
-  case QN_i16: stored = ((const int16_t *)data)[i]; break;
-  case QN_i32: stored = ((const int32_t *)data)[i]; break;
-  default: return NAN;
-  }
-  return t->q.on ? (double)t->q.scale * (stored - t->q.zero) : stored;
-}
 
 /* The index of the largest of one sample's elements; the first of several. */
 static int64_t argmax(const qn_type *t, const void *data, int64_t sample) {
   int64_t size = qn_count(t), best = 0;
   for (int64_t i = 1; i < size; i++)
-    if (real_at(t, data, sample * size + i) > real_at(t, data, sample * size + best)) best = i;
+    if (qn_real_at(t, data, sample * size + i) > qn_real_at(t, data, sample * size + best)) best = i;
   return best;
 }
 
@@ -49,7 +36,7 @@ static qn_status score_labels(qn_runner *r, const char *path, const void *result
                     qn_count(&type), score->samples);
   score->right = 0;
   for (int64_t n = 0; n < score->samples; n++) {
-    double label = type.elem == QN_i64 ? (double)((const int64_t *)labels)[n] : real_at(&type, labels, n);
+    double label = type.elem == QN_i64 ? (double)((const int64_t *)labels)[n] : qn_real_at(&type, labels, n);
     score->right += (double)argmax(&r->f->results[0]->type, result, n) == label;
   }
   return QN_OK;
@@ -59,20 +46,17 @@ static double sqnr(const qn_type *t, const void *x, const qn_type *ref_type, con
                    int64_t count) {
   double signal = 0, noise = 0;
   for (int64_t i = 0; i < count; i++) {
-    double want = real_at(ref_type, ref, i), got = real_at(t, x, i);
+    double want = qn_real_at(ref_type, ref, i), got = qn_real_at(t, x, i);
     signal += want * want;
     noise += (want - got) * (want - got);
   }
   return noise == 0 ? INFINITY : 10 * log10(signal / noise);
 }
 
-static qn_status score_against(const qn_options *o, qn_runner *r, void *const *results, qn_score *score) {
+static qn_status score_against(const qn_options *o, const qn_options *plain, qn_runner *r,
+                               void *const *results, qn_score *score) {
   qn_runner ref;
-  qn_options plain = *o; /* the model as it is in its file */
-  plain.quantize = "float";
-  plain.config = NULL;
-  plain.calibrate.count = 0;
-  QN_TRY(qn_open_runner(o->against, &plain, &ref));
+  QN_TRY(qn_open_runner(o->against, plain, &ref));
   int64_t count;
   void *wanted[QN_MAX_IN];
   qn_status status = qn_run_samples(&ref, &o->input, &count, wanted);
@@ -103,6 +87,17 @@ static void print_json_real(const char *before, double x) {
   else printf("%snull", before);
 }
 
+static void print_json_layers(const qn_layer_scores *layers) {
+  printf(", \"layers\": [");
+  for (int i = 0; i < layers->count; i++) {
+    const qn_layer_score *l = &layers->at[i];
+    printf("%s{\"name\": \"%s\", \"op\": \"%s\"", i ? ", " : "", l->name, l->op);
+    print_json_real(", \"sqnr_db\": ", l->sqnr);
+    printf("}");
+  }
+  printf("]");
+}
+
 static void print_score(const qn_score *s, const qn_func *f, bool json) {
   double percent = s->samples ? 100.0 / (double)s->samples : 0;
   if (json) {
@@ -113,6 +108,7 @@ static void print_score(const qn_score *s, const qn_func *f, bool json) {
       for (int i = 0; i < f->result_count; i++) print_json_real(i ? ", " : "", s->sqnr[i]);
       printf("]");
     }
+    if (s->layers.count) print_json_layers(&s->layers);
     printf("}\n");
     return;
   }
@@ -123,14 +119,22 @@ static void print_score(const qn_score *s, const qn_func *f, bool json) {
   printf("agreement  %.2f %% (%" PRId64 ")\n", (double)s->agreed * percent, s->agreed);
   for (int i = 0; i < f->result_count; i++)
     printf("sqnr       %.2f dB (%s)\n", s->sqnr[i], f->results[i]->name);
+  for (int i = 0; i < s->layers.count; i++)
+    printf("layer      %.2f dB %s %s\n", s->layers.at[i].sqnr, s->layers.at[i].op,
+           s->layers.at[i].name);
 }
 
-static qn_status evaluate(const qn_options *o, qn_runner *r) {
+static qn_status evaluate(const qn_options *o, const char *path, qn_runner *r) {
   qn_score score = {.right = -1, .agreed = -1};
   void *results[QN_MAX_IN];
   QN_TRY(qn_run_samples(r, &o->input, &score.samples, results));
   if (o->labels) QN_TRY(score_labels(r, o->labels, results[0], &score));
-  if (o->against) QN_TRY(score_against(o, r, results, &score));
+  qn_options plain = *o; /* the other model as it is in its file */
+  plain.quantize = "float";
+  plain.config = NULL;
+  plain.calibrate.count = 0;
+  if (o->against) QN_TRY(score_against(o, &plain, r, results, &score));
+  if (o->layers) QN_TRY(qn_score_layers(&r->m->arena, path, o, &plain, &score.layers));
   print_score(&score, r->f, o->json);
   return QN_OK;
 }
@@ -140,9 +144,11 @@ qn_status command_eval(const qn_options *o) {
   QN_TRY(qn_one_operand(o, &path));
   if (!o->labels && !o->against)
     return qn_io_error("quern", "eval needs labels (-l LABELS.npy) or a model to compare with (--against)");
+  if (o->layers && !o->against)
+    return qn_io_error("quern", "--layers needs a model to compare with, --against");
   qn_runner r;
   QN_TRY(qn_open_runner(path, o, &r));
-  qn_status status = evaluate(o, &r);
+  qn_status status = evaluate(o, path, &r);
   qn_close_runner(&r);
   return status;
 }

@@ -81,6 +81,9 @@ qn_status qn_read_stack(qn_arena *a, const char *path, qn_stack *out) QN_MUST_CH
 /* Whether the file is of that kind: it begins with a byte that no text has. */
 qn_status qn_is_npy(qn_arena *a, const char *path, bool *out) QN_MUST_CHECK;
 
+/* The real value of element i: integers by their scale, if they have one. */
+double qn_real_at(const qn_type *t, const void *data, int64_t i);
+
 /* Samples for a function: count of them, dense, one array per parameter. */
 typedef struct {
   int64_t count;
@@ -132,6 +135,22 @@ void qn_close_observer(qn_runner *r); /* leaves m */
 const void *qn_peek(const qn_runner *r, const qn_sample *s, const qn_value *v);
 /* Places for the results of one run, in a. */
 void qn_alloc_outputs(qn_arena *a, const qn_func *f, qn_sample *s);
+
+/* -- layers.c: how far a model's layers are from another's. */
+typedef struct {
+  const char *name, *op;
+  double sqnr; /* dB; infinite: equal */
+} qn_layer_score;
+typedef struct {
+  int count;
+  qn_layer_score *at;
+} qn_layer_scores;
+/* Of the model at path with options o against that at o->against with options plain, on o's
+ * samples: every value that both have by name, in a. */
+qn_status qn_score_layers(qn_arena *a, const char *path, const qn_options *o,
+                          const qn_options *plain, qn_layer_scores *out) QN_MUST_CHECK;
+
+/* -- observe.c, continued: calibration. */
 /* Calibration data as passes see it. files live as long as the sampler. */
 typedef struct {
   qn_sampler sampler;       /* its context is this struct */

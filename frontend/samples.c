@@ -24,6 +24,19 @@ void qn_close_runner(qn_runner *r) {
   *r = (qn_runner){0};
 }
 
+double qn_real_at(const qn_type *t, const void *data, int64_t i) {
+  double stored;
+  switch (t->elem) {
+  case QN_f32: return ((const float *)data)[i];
+  case QN_i8: stored = ((const int8_t *)data)[i]; break;
+  case QN_u8: stored = ((const uint8_t *)data)[i]; break;
+  case QN_i16: stored = ((const int16_t *)data)[i]; break;
+  case QN_i32: stored = ((const int32_t *)data)[i]; break;
+  default: return NAN;
+  }
+  return t->q.on ? (double)t->q.scale * (stored - t->q.zero) : stored;
+}
+
 /* f32 samples as a quantized input stores them: the arithmetic of the op `quantize`. */
 static void quantize_samples(const float *from, int64_t count, const qn_type *type, void *to) {
   const qn_quantize_params p = {.outer = 1, .channels = 1, .inner = (int32_t)count,
