@@ -8,7 +8,10 @@
  *
  * which fuse-int8 turns into one integer op. Which operands and results are real is the signature's
  * say (ops.def): f, a and * are, so that reshape and its like go the same way; n, q, w are not, so
- * that quantize, dequantize and the integer ops are added as they are. */
+ * that quantize, dequantize and the integer ops are added as they are.
+ *
+ * A layer that only moves elements (result letter a or *) and whose type the file leaves out is
+ * stored as its operands are: between integer layers `flatten` needs no more than its name. */
 #include <string.h>
 #include "frontend.h"
 
@@ -47,7 +50,27 @@ static void set_stored(qn_type *type, const qn_type *stored) {
   type->q = stored->q;
 }
 
-qn_status qn_add_layer(qn_module *m, qn_func *f, const qn_layer *l, qn_value **out) {
+/* Whether the layer moves elements that are all stored with one and the same scale. */
+static bool moves_stored(const qn_layer *l) {
+  char letter = result_letter(l->code);
+  if ((letter != 'a' && letter != '*') || l->in_count == 0) return false;
+  const qn_type *first = &l->in[0]->type;
+  for (int i = 0; i < l->in_count; i++) {
+    const qn_type *t = &l->in[i]->type;
+    if (!t->q.on || t->q.scales || t->elem != first->elem || !qn_same_quant(&t->q, &first->q))
+      return false;
+  }
+  return true;
+}
+
+qn_status qn_add_layer(qn_module *m, qn_func *f, const qn_layer *layer, qn_value **out) {
+  qn_layer typed = *layer;
+  const qn_layer *l = &typed;
+  if (!typed.typed && moves_stored(layer)) {
+    typed.typed = true;
+    typed.type = qn_make_type(QN_f32, 0, NULL); /* dims are inferred */
+    set_stored(&typed.type, &layer->in[0]->type);
+  }
   bool real = is_real(result_letter(l->code));
   if (!real && !l->typed)
     return qn_error(&m->src, l->loc, "'%s' needs the type of its result", qn_ops[l->code].name);
