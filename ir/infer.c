@@ -11,8 +11,6 @@
 #define FAIL(...) return qn_error(&m->src, op->loc, __VA_ARGS__)
 #define NUM(x)    ((long long)(x))
 
-enum { MAX_PADDING = 4096 }; /* explicit padding of a convolution, per side */
-
 const void *qn_attr_of(const qn_op *op, const char *name) {
   const qn_attr *attr = qn_find_attr(op->code, name, strlen(name));
   return attr ? (const char *)&op->a + attr->offset : NULL;
@@ -76,6 +74,7 @@ static int64_t extent_of(const span *s) { return (s->kernel - 1) * s->dilation +
  * Mode same is TFLite's: ceil(in / stride) results, an odd element of padding goes behind. */
 static void resolve_span(const qn_padding *padding, int direction, span *s) {
   int64_t extent = extent_of(s);
+  if (s->kernel == 1) s->dilation = 1; /* whatever it was: the kernels compute with it */
   if (padding->mode == QN_PADDING_same) {
     s->out = (s->in + s->stride - 1) / s->stride;
     int64_t total = (s->out - 1) * s->stride + extent - s->in;
@@ -92,7 +91,7 @@ static void resolve_span(const qn_padding *padding, int direction, span *s) {
   s->out = room < 0 ? 0 : room / s->stride + 1;
 }
 
-static qn_status infer_span(qn_module *m, const qn_op *op, int direction, int64_t *out) {
+static qn_status infer_span(qn_module *m, const qn_op *op, int direction, span *out) {
   const char *what = direction == 0 ? "rows" : "columns";
   span s = read_span(op, direction);
   const qn_padding *padding = qn_attr_of(op, "padding");
@@ -102,7 +101,7 @@ static qn_status infer_span(qn_module *m, const qn_op *op, int direction, int64_
   int64_t extent = extent_of(&s);
   if (extent > QN_MAX_COUNT) FAIL("window of %lld %s is too large", NUM(extent), what);
   resolve_span(padding, direction, &s);
-  int64_t most = qn_attr_of(op, "window") ? s.kernel - 1 : MAX_PADDING;
+  int64_t most = qn_attr_of(op, "window") ? s.kernel - 1 : QN_MAX_COUNT;
   if (padding->mode == QN_PADDING_explicit &&
       (s.before < 0 || s.after < 0 || s.before > most || s.after > most))
     FAIL("padding must be 0..%lld, got %lld and %lld for %s", NUM(most), NUM(s.before),
@@ -110,15 +109,24 @@ static qn_status infer_span(qn_module *m, const qn_op *op, int direction, int64_
   if (s.out < 1)
     FAIL("window of %lld %s does not fit the input's %lld padded by %lld and %lld", NUM(extent),
          what, NUM(s.in), NUM(s.before), NUM(s.after));
-  *out = s.out;
+  *out = s;
   return QN_OK;
 }
 
+/* The padded input is no larger than a tensor may be, so that the kernels' int32 count every tap,
+ * outside ones included. */
 static qn_status infer_window(qn_module *m, qn_op *op, int64_t channels) {
-  int64_t dim[4] = {type_of(op, 0)->dim[0], 0, 0, channels};
-  QN_TRY(infer_span(m, op, 0, &dim[1]));
-  QN_TRY(infer_span(m, op, 1, &dim[2]));
-  set_dims(op, 4, dim);
+  const qn_type *x = type_of(op, 0);
+  span rows, columns;
+  QN_TRY(infer_span(m, op, 0, &rows));
+  QN_TRY(infer_span(m, op, 1, &columns));
+  int64_t padded[4] = {x->dim[0], rows.before + rows.in + rows.after,
+                       columns.before + columns.in + columns.after, x->dim[3]};
+  int64_t count;
+  if (!qn_checked_count(padded, 4, &count))
+    FAIL("%s padded to %lld rows and %lld columns has more than %lld elements", text(m, x),
+         NUM(padded[1]), NUM(padded[2]), NUM(QN_MAX_COUNT));
+  set_dims(op, 4, (int64_t[]){x->dim[0], rows.out, columns.out, channels});
   return QN_OK;
 }
 
