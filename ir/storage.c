@@ -180,8 +180,10 @@ static qn_status check_bounds(sweep *c, const qn_op *op, const char *what, int64
 
 /* The scratch of op overlaps nothing that is alive while it runs, its result included. */
 static qn_status check_scratch(sweep *c, const qn_op *op, int64_t bytes, const tenant *result) {
-  if (bytes == 0) return QN_OK;
   int64_t begin = op->scratch;
+  if (bytes == 0 && begin >= 0)
+    FAIL(op->loc, "'%%%s' needs no scratch, got it at %lld", op->out->name, NUM(begin));
+  if (bytes == 0) return QN_OK;
   if (begin < 0) FAIL(op->loc, "'%%%s' needs %lld bytes of scratch", op->out->name, NUM(bytes));
   QN_TRY(check_bounds(c, op, "scratch", begin, bytes, SCRATCH_ALIGN));
   if (result && overlap(result, begin, begin + bytes))
@@ -207,9 +209,6 @@ static bool may_replace(const sweep *c, const qn_op *op, int32_t now, const qn_c
 
 static qn_status check_result(sweep *c, const qn_op *op, int32_t now, const qn_call *call,
                               const tenant *result) {
-  const qn_type *t = &result->v->type;
-  QN_TRY(
-      check_bounds(c, op, "result", result->begin, qn_bytes(t), (qn_elem_bits(t->elem) + 7) / 8));
   for (int32_t i = 0; i < c->count; i++) {
     const tenant *x = &c->alive[i];
     if (overlap(x, result->begin, result->end) && !may_replace(c, op, now, call, x))
@@ -223,10 +222,14 @@ static qn_status check_op(sweep *c, const qn_op *op, int32_t now, int32_t last) 
   qn_call call;
   qn_bind(op, &call);
   const qn_value *y = op->out;
+  int64_t bytes = qn_bytes(&y->type);
   bool in_memory = tenant_of(c->f, y) == y;
   if (in_memory && y->offset < 0)
     FAIL(op->loc, "'%%%s' has no offset in memory, others have", y->name);
-  tenant own = {y, y->offset, y->offset + qn_bytes(&y->type), last};
+  if (in_memory)
+    QN_TRY(
+        check_bounds(c, op, "result", y->offset, bytes, (qn_elem_bits(y->type.elem) + 7) / 8));
+  tenant own = {y, y->offset, y->offset + bytes, last};
   int32_t kept = 0;
   for (int32_t i = 0; i < c->count; i++) {
     if (c->alive[i].last >= now) c->alive[kept++] = c->alive[i];

@@ -133,6 +133,8 @@ static qn_status check_const(checker *c, const qn_value *v) {
   if (v->kind != QN_CONST) return qn_bug("'@%s' is listed as a constant and is none", v->name);
   QN_TRY(check_value(c, v, v->loc));
   if (!v->data) FAIL(v->loc, "'@%s' has no data", v->name);
+  if (v->offset >= 0)
+    FAIL(v->loc, "'@%s' is a constant and cannot be at %lld in memory", v->name, NUM(v->offset));
   if (!qn_elem_is_float(v->type.elem)) return QN_OK;
   int64_t count = qn_count(&v->type);
   for (int64_t i = 0; i < count; i++) {
