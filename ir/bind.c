@@ -519,10 +519,10 @@ static int64_t patch_count(const qn_window *g) {
   return (int64_t)g->kernel_h * g->kernel_w * (g->in_c / g->groups);
 }
 
-/* What the kernels may use between their start and end: no kernel needs more.
+/* What the kernels use between their start and end; other kernels use nothing.
  *   conv2d_f32   the patch under one result pixel, floats: kernel_h*kernel_w*in_c/groups
  *   conv2d_i8    the same, int16
- *   avg_pool_*   an accumulator of 4 bytes per result channel
+ *   avg_pool_i8  an int32 accumulator per channel
  *   matmul_i8    a row of k int16 */
 static int64_t scratch_bytes(const qn_op *op, const qn_call *c) {
   int64_t bytes = 0;
@@ -533,7 +533,6 @@ static int64_t scratch_bytes(const qn_op *op, const qn_call *c) {
     bytes = (c->kernel == QN_KERNEL_conv2d_i8 ? 2 : 4) * patch_count(&g);
     break;
   }
-  case QN_KERNEL_avg_pool_f32:
   case QN_KERNEL_avg_pool_i8: bytes = 4 * (int64_t)qn_window_of(op).out_c; break;
   case QN_KERNEL_matmul_i8: bytes = 2 * type_of(op, 0)->dim[type_of(op, 0)->rank - 1]; break;
   default: break;
