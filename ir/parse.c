@@ -227,9 +227,9 @@ static qn_status parse_elements(parser *p, qn_value *v) {
   return qn_next_token(l);
 }
 
-/* A path inside the text's folder: relative, without "..". */
+/* A path inside the text's folder: relative, without "..", and not standard input. */
 static bool stays_inside(const char *path) {
-  if (*path == '/' || !*path) return false;
+  if (*path == '/' || !*path || strcmp(path, "-") == 0) return false;
   for (const char *s = path; s; s = strchr(s, '/'), s = s ? s + 1 : NULL) {
     if (strncmp(s, "..", 2) == 0 && (s[2] == '/' || !s[2])) return false;
   }
