@@ -8,8 +8,10 @@
 /* A row of targets.def. */
 typedef struct {
   const char *name, *triple, *cpu, *features, *doc;
-  const char *float_abi; /* "hard", "soft" or "" */
-  bool pic;              /* position-independent code by default: rows with an operating system */
+  const char *floats; /* "hard", "soft" or "" */
+  const char *soft;   /* features without the FPU; NULL: no choice */
+  const char *code;   /* code model */
+  bool pic, flash;
 } qn_target;
 extern const qn_target qn_targets[]; /* ends with a NULL name; `host` is the first */
 const qn_target *qn_find_target(const char *name);
@@ -24,6 +26,11 @@ typedef struct {
   qn_emit emit;
   qn_optimize optimize;
   qn_weights weights;
+  bool soft;                   /* no FPU, floats in core registers; the row allows it */
+  bool pic;                    /* position-independent code */
+  bool split;                  /* decoded weights in a memory of their own */
+  bool selftest;               /* a fourth symbol, NAME_selftest */
+  const char *weights_section; /* of the weights, in front of ".NAME_weights"; NULL: ".rodata" */
 } qn_compile_options;
 
 typedef struct {
@@ -31,13 +38,19 @@ typedef struct {
   size_t size;
   const char *header; /* the C header's text */
   int64_t memory_bytes;  /* decoded weights + activations + scratch */
+  int64_t split_bytes;   /* of options.split: decoded weights, then not in memory_bytes */
+  int64_t selftest_bytes; /* of options.selftest: what its memory takes, memory_bytes included */
+  int64_t plan_offset;   /* where the plan's memory begins in the caller's */
   int64_t weight_bytes;  /* constants as stored in the object */
-  int64_t stack_bytes;   /* bound; -1: not known (emit llvm, asm) */
-  int64_t text_bytes;    /* of an object: code */
+  int64_t stack_bytes;   /* bound */
+  int64_t text_bytes;    /* code */
+  int64_t flash_bytes;   /* all that the program keeps of the object: code, weights, description */
+  const char **kernels;  /* per op of the main function: the function that computes it; "" for none */
 } qn_object;
 
 /* m's main function has been planned (plan-memory). Nothing is written; an object has been checked:
- * no undefined symbol, no writable data, only the three symbols global, no recursion, stack known. */
+ * no undefined symbol, no writable data, only the three (four) symbols global, no recursion, stack
+ * known. May be called again with other options. */
 qn_status qn_compile(qn_module *m, const qn_compile_options *options, qn_object *out) QN_MUST_CHECK;
 
 /* -- jit.c: the object for `host`, loaded into this process. */

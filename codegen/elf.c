@@ -1,4 +1,4 @@
-/* An ELF object -> its undefined and global symbols, writable sections and code size.
+/* An ELF object -> its undefined and global symbols, writable sections and sizes.
  *
  * The object was just made by LLVM, so a malformed one is a bug of ours; every offset is checked
  * all the same. 32-bit structures are widened to the 64-bit ones, so one reader serves both. */
@@ -110,6 +110,7 @@ qn_status qn_read_elf(qn_arena *a, const void *bytes, size_t size, qn_elf *out) 
     bool writable = section.sh_flags & SHF_ALLOC && section.sh_flags & SHF_WRITE;
     if (writable && section.sh_size && !is_relocated_constant(name))
       out->writable = qn_strndup(a, name, strlen(name));
+    if (section.sh_flags & SHF_ALLOC) out->loaded_bytes += (int64_t)section.sh_size;
     if (section.sh_flags & SHF_EXECINSTR) out->text_bytes += (int64_t)section.sh_size;
     if (section.sh_type == SHT_SYMTAB) QN_TRY(read_symbols(a, &o, &section, out));
   }

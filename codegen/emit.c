@@ -6,8 +6,12 @@
  * Layers of equal shape share the code. It also tells LLVM what the plan knows: the tensors do not
  * overlap, except where the result takes an operand's place.
  *
- * On top of them stand the three exported symbols: NAME_init, NAME_run (one argument per tensor)
- * and NAME_model (runtime/quern.h), whose `run` takes arrays of addresses. */
+ * On top of them stand the exported symbols: NAME_init, NAME_run (one argument per tensor)
+ * and NAME_model (runtime/quern.h), whose `run` takes arrays of addresses.
+ *
+ * Memory is the decoded weights, then the plan's. Split memories are two: init gets the one for the
+ * decoded weights too and leaves its address at the start of the other, where run finds it. So run
+ * is called alike; the description's init, which has no second argument, refuses. */
 #include <string.h>
 #include "../runtime/quern.h"
 #include "unit.h"
@@ -26,7 +30,8 @@ typedef struct variant {
 typedef struct {
   qn_unit *u;
   LLVMBuilderRef b;
-  LLVMValueRef run; /* NAME_run */
+  LLVMValueRef run;     /* NAME_run */
+  LLVMValueRef decoded; /* inside it: the address of the decoded weights */
   int input_count;
   variant *variants;
   int variant_count;
@@ -155,12 +160,11 @@ static LLVMValueRef address(emitter *e, const qn_place *place) {
   switch (place->kind) {
   case QN_IN_INPUT: return LLVMGetParam(e->run, (unsigned)(1 + place->index));
   case QN_IN_OUTPUT: return LLVMGetParam(e->run, (unsigned)(1 + e->input_count + place->index));
-  case QN_IN_MEMORY:
-    return at_offset(e, LLVMGetParam(e->run, 0), u->weights.memory_bytes + place->offset);
+  case QN_IN_MEMORY: return at_offset(e, LLVMGetParam(e->run, 0), u->plan_offset + place->offset);
   case QN_IN_CONST: break;
   }
   w = qn_find_weight(&u->weights, place->value);
-  return at_offset(e, w->decoded ? LLVMGetParam(e->run, 0) : u->blob, w->offset);
+  return at_offset(e, w->decoded ? e->decoded : u->blob, w->offset);
 }
 
 static bool overlap(const qn_place *a, int64_t a_bytes, const qn_place *b, int64_t b_bytes) {
@@ -172,7 +176,7 @@ static bool overlap(const qn_place *a, int64_t a_bytes, const qn_place *b, int64
 /* Calls the kernel on values where they are; the result's place is given, not the result's value's,
  * because results are also copied into further outputs. */
 static qn_status emit_call(emitter *e, const qn_call *call, const qn_place *out, int64_t out_bytes,
-                           int64_t scratch) {
+                           int64_t scratch, const char **out_kernel) {
   variant wanted = {.call = *call, .scratch = call->scratch_bytes > 0};
   LLVMValueRef arguments[QN_MAX_IN + 2];
   unsigned count = 0;
@@ -193,17 +197,20 @@ static qn_status emit_call(emitter *e, const qn_call *call, const qn_place *out,
   arguments[count++] = address(e, out);
   if (wanted.scratch) {
     if (scratch < 0) return qn_bug("'%s' has no scratch memory", qn_kernel_names[call->kernel]);
-    arguments[count++] =
-        at_offset(e, LLVMGetParam(e->run, 0), e->u->weights.memory_bytes + scratch);
+    arguments[count++] = at_offset(e, LLVMGetParam(e->run, 0), e->u->plan_offset + scratch);
   }
   const variant *v = NULL;
   QN_TRY(find_variant(e, &wanted, &v));
   LLVMPositionBuilderAtEnd(e->b, here);
   LLVMBuildCall2(e->b, v->type, v->function, arguments, count, "");
+  size_t size;
+  const char *name = LLVMGetValueName2(v->function, &size);
+  *out_kernel = qn_strndup(arena(e), name, size);
   return QN_OK;
 }
 
-static qn_status emit_op(emitter *e, const qn_op *op) {
+static qn_status emit_op(emitter *e, const qn_op *op, const char **out_kernel) {
+  *out_kernel = "";
   qn_place out = qn_place_of(e->u->f, op->out);
   if (qn_ops[op->code].view) {
     qn_place in = qn_place_of(e->u->f, op->in[0]);
@@ -211,7 +218,7 @@ static qn_status emit_op(emitter *e, const qn_op *op) {
   }
   qn_call call;
   qn_bind(op, &call);
-  return emit_call(e, &call, &out, qn_bytes(&op->out->type), op->scratch);
+  return emit_call(e, &call, &out, qn_bytes(&op->out->type), op->scratch, out_kernel);
 }
 
 /* A result that is a constant, a parameter, or another output too. */
@@ -222,24 +229,28 @@ static qn_status emit_result(emitter *e, int index) {
   const qn_copy_params params = {.bytes = (int32_t)qn_bytes(&v->type)};
   qn_call call = {.kernel = QN_KERNEL_copy, .param_bytes = sizeof params, .in_count = 1, .in = {v}};
   memcpy(call.params, &params, sizeof params);
-  return emit_call(e, &call, &to, params.bytes, -1);
+  const char *kernel;
+  return emit_call(e, &call, &to, params.bytes, -1, &kernel);
 }
 
-/* Returns QUERN_EALIGN from function when its first argument is NULL or misaligned. */
-static void emit_memory_check(emitter *e, LLVMValueRef function) {
-  if (e->u->memory_bytes == 0) return;
-  LLVMValueRef memory = LLVMGetParam(function, 0);
-  LLVMValueRef low = LLVMBuildAnd(e->b, LLVMBuildPtrToInt(e->b, memory, e->u->size, ""),
-                                  number(e->u->size, MEMORY_ALIGN - 1), "");
-  LLVMValueRef bad = LLVMBuildOr(e->b, LLVMBuildIsNull(e->b, memory, ""),
-                                 LLVMBuildIsNotNull(e->b, low, ""), "bad");
-  LLVMBasicBlockRef refuse = LLVMAppendBasicBlockInContext(e->u->context, function, "refuse");
-  LLVMBasicBlockRef good = LLVMAppendBasicBlockInContext(e->u->context, function, "good");
-  LLVMBuildCondBr(e->b, bad, refuse, good);
-  LLVMPositionBuilderAtEnd(e->b, refuse);
-  LLVMBuildRet(e->b, number(e->u->i32, QUERN_EALIGN));
-  LLVMPositionBuilderAtEnd(e->b, good);
+void qn_emit_memory_check(qn_unit *u, LLVMBuilderRef b, LLVMValueRef function, unsigned index,
+                          int64_t bytes) {
+  if (bytes == 0) return;
+  LLVMValueRef memory = LLVMGetParam(function, index);
+  LLVMValueRef low = LLVMBuildAnd(b, LLVMBuildPtrToInt(b, memory, u->size, ""),
+                                  number(u->size, MEMORY_ALIGN - 1), "");
+  LLVMValueRef bad =
+      LLVMBuildOr(b, LLVMBuildIsNull(b, memory, ""), LLVMBuildIsNotNull(b, low, ""), "bad");
+  LLVMBasicBlockRef refuse = LLVMAppendBasicBlockInContext(u->context, function, "refuse");
+  LLVMBasicBlockRef good = LLVMAppendBasicBlockInContext(u->context, function, "good");
+  LLVMBuildCondBr(b, bad, refuse, good);
+  LLVMPositionBuilderAtEnd(b, refuse);
+  LLVMBuildRet(b, number(u->i32, QUERN_EALIGN));
+  LLVMPositionBuilderAtEnd(b, good);
 }
+
+/* Whether decoded weights are there, in a memory of their own. */
+static bool is_split(const qn_unit *u) { return u->options->split && u->weights.decoder; }
 
 static qn_status emit_run(emitter *e) {
   const qn_func *f = e->u->f;
@@ -249,15 +260,18 @@ static qn_status emit_run(emitter *e) {
   e->run = add_function(e, qn_format(arena(e), "%s_run", e->u->options->name),
                         LLVMFunctionType(e->u->i32, types, count, 0));
   qn_add_attribute(e->u, e->run, LLVMAttributeFunctionIndex, "noinline");
-  emit_memory_check(e, e->run);
-  for (const qn_op *op = f->first; op; op = op->next) QN_TRY(emit_op(e, op));
-  for (int i = 0; i < f->result_count; i++) QN_TRY(emit_result(e, i));
+  qn_emit_memory_check(e->u, e->b, e->run, 0, e->u->memory_bytes);
+  LLVMValueRef memory = LLVMGetParam(e->run, 0);
+  e->decoded = is_split(e->u) ? LLVMBuildLoad2(e->b, e->u->pointer, memory, "decoded") : memory;
+  int i = 0;
+  for (const qn_op *op = f->first; op; op = op->next) QN_TRY(emit_op(e, op, &e->u->kernels[i++]));
+  for (i = 0; i < f->result_count; i++) QN_TRY(emit_result(e, i));
   LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
   LLVMBuildRet(e->b, number(e->u->i32, QUERN_OK));
   return QN_OK;
 }
 
-/* The weights' stream to the start of memory, and what the decoder returns. */
+/* The weights' stream to the start of `memory`, and what the decoder returns. */
 static qn_status emit_decoding(emitter *e, LLVMValueRef memory, LLVMValueRef *out_code) {
   const qn_unit *u = e->u;
   LLVMValueRef decoder = LLVMGetNamedFunction(u->module, u->weights.decoder);
@@ -269,14 +283,28 @@ static qn_status emit_decoding(emitter *e, LLVMValueRef memory, LLVMValueRef *ou
   return QN_OK;
 }
 
+/* NAME_init, and the init of the description: the same, but for split memories. */
 static qn_status emit_init(emitter *e, LLVMValueRef *out) {
-  LLVMTypeRef type = LLVMFunctionType(e->u->i32, &e->u->pointer, 1, 0);
-  LLVMValueRef init = add_function(e, qn_format(arena(e), "%s_init", e->u->options->name), type);
-  emit_memory_check(e, init);
-  LLVMValueRef code = number(e->u->i32, QUERN_OK);
-  if (e->u->weights.decoder) QN_TRY(emit_decoding(e, LLVMGetParam(init, 0), &code));
+  const qn_unit *u = e->u;
+  LLVMTypeRef types[] = {u->pointer, u->pointer};
+  LLVMTypeRef type = LLVMFunctionType(u->i32, types, u->options->split ? 2 : 1, 0);
+  LLVMValueRef init = add_function(e, qn_format(arena(e), "%s_init", u->options->name), type);
+  LLVMValueRef memory = LLVMGetParam(init, 0), decoded = memory;
+  qn_emit_memory_check(e->u, e->b, init, 0, u->memory_bytes);
+  if (is_split(u)) {
+    decoded = LLVMGetParam(init, 1);
+    qn_emit_memory_check(e->u, e->b, init, 1, u->weights.memory_bytes);
+    LLVMBuildStore(e->b, decoded, memory);
+  }
+  LLVMValueRef code = number(u->i32, QUERN_OK);
+  if (u->weights.decoder) QN_TRY(emit_decoding(e, decoded, &code));
   LLVMBuildRet(e->b, code);
   *out = init;
+  if (!u->options->split) return QN_OK;
+  *out = add_function(e, "init", LLVMFunctionType(u->i32, types, 1, 0));
+  LLVMSetLinkage(*out, LLVMInternalLinkage);
+  qn_emit_memory_check(e->u, e->b, *out, 0, u->memory_bytes);
+  LLVMBuildRet(e->b, number(u->i32, is_split(u) ? QUERN_ESPLIT : QUERN_OK));
   return QN_OK;
 }
 
@@ -311,12 +339,16 @@ static LLVMValueRef structure(emitter *e, LLVMValueRef *fields, unsigned count) 
   return LLVMConstStructInContext(e->u->context, fields, count, 0);
 }
 
-/* A quern_tensor. */
-static LLVMValueRef describe_tensor(emitter *e, const qn_value *v) {
-  static const int32_t ids[] = {
+uint32_t qn_element_id(qn_elem elem) {
+  static const uint32_t ids[] = {
 #define QN_ELEM(name, bits, id, doc) id,
 #include "../ir/elems.def"
   };
+  return ids[elem];
+}
+
+/* A quern_tensor. */
+static LLVMValueRef describe_tensor(emitter *e, const qn_value *v) {
   qn_unit *u = e->u;
   const qn_type *t = &v->type;
   LLVMValueRef dims[QN_MAX_RANK];
@@ -324,7 +356,7 @@ static LLVMValueRef describe_tensor(emitter *e, const qn_value *v) {
   bool one_scale = t->q.on && !t->q.scales;
   LLVMValueRef fields[] = {
       text_constant(e, v->name),
-      number(u->i32, ids[t->elem]),
+      number(u->i32, qn_element_id(t->elem)),
       number(u->i32, t->rank),
       t->rank ? private_constant(e, "dims", LLVMConstArray2(u->i32, dims, (unsigned)t->rank))
               : LLVMConstNull(u->pointer),
@@ -385,6 +417,7 @@ qn_status qn_emit_model(qn_unit *u) {
   LLVMValueRef init;
   if (status == QN_OK) status = emit_init(&e, &init);
   if (status == QN_OK) emit_description(&e, init, emit_adapter(&e));
+  if (status == QN_OK && u->options->selftest) status = qn_emit_selftest(u, e.b);
   LLVMDisposeBuilder(e.b);
   return status;
 }

@@ -123,29 +123,105 @@ static void add_tensor(text *t, const char *prefix, const char *kind, int index,
   add(t, "\n");
 }
 
-static void add_sizes(text *t, qn_unit *u, const char *prefix, const qn_object *object) {
-  int64_t macs = 0;
-  for (const qn_op *op = u->f->first; op; op = op->next) macs += qn_macs(op);
-  add(t,
-      "#define %s_MEMORY_BYTES %" PRId64 " /* the caller's: decoded weights and activations */\n",
-      prefix, object->memory_bytes);
-  add(t, "#define %s_MEMORY_ALIGN 64\n", prefix);
-  add(t, "#define %s_STACK_BYTES %" PRId64 " /* at most, of init and of run */\n", prefix,
-      object->stack_bytes);
-  add(t, "#define %s_WEIGHT_BYTES %" PRId64 " /* constants inside the object */\n", prefix,
-      object->weight_bytes);
-  add(t, "#define %s_CODE_BYTES %" PRId64 "\n", prefix, object->text_bytes);
-  add(t, "#define %s_MACS %" PRId64 " /* multiply-accumulates of one run */\n\n", prefix, macs);
+static void add_number(text *t, const char *prefix, const char *name, int64_t n, const char *doc) {
+  add(t, "#define %s_%s %" PRId64 "%s%s%s\n", prefix, name, n, *doc ? " /* " : "", doc,
+      *doc ? " */" : "");
 }
 
-static void add_prototypes(text *t, qn_unit *u) {
+static void add_sizes(text *t, qn_unit *u, const char *prefix, const qn_object *object) {
+  int64_t macs = 0;
+  bool split = u->options->split, selftest = u->options->selftest;
+  for (const qn_op *op = u->f->first; op; op = op->next) macs += qn_macs(op);
+  add_number(t, prefix, "MEMORY_BYTES", object->memory_bytes,
+             split ? "the caller's: activations" : "the caller's: decoded weights and activations");
+  if (split)
+    add_number(t, prefix, "WEIGHTS_MEMORY_BYTES", object->split_bytes,
+               "the caller's other memory: decoded weights");
+  add_number(t, prefix, "MEMORY_ALIGN", 64, "");
+  if (selftest)
+    add_number(t, prefix, "SELFTEST_BYTES", object->selftest_bytes,
+               "of memory, for selftest: inputs and outputs lie there too");
+  add_number(t, prefix, "STACK_BYTES", object->stack_bytes,
+             selftest ? "at most, of init, run and selftest" : "at most, of init and of run");
+  add_number(t, prefix, "WEIGHT_BYTES", object->weight_bytes, "constants inside the object");
+  add_number(t, prefix, "CODE_BYTES", object->text_bytes, "");
+  add_number(t, prefix, "FLASH_BYTES", object->flash_bytes, "code, constants and description");
+  add_number(t, prefix, "MACS", macs, "multiply-accumulates of one run");
+  if (u->m->hash)
+    add(t,
+        "/* of the source model: its ops, types and constants, whatever file holds them */\n"
+        "#define %s_MODEL_SHA256 \"%s\"\n",
+        prefix, u->m->hash);
+  add(t, "\n");
+}
+
+/* ------------------------------------------------------------------ helpers */
+
+/* Whether a tensor's stored numbers are those of a C type, with one scale. */
+static bool has_helper(const qn_type *type) {
+  return type->q.on && !type->q.scales && qn_elem_bits(type->elem) <= 16 && type->elem != QN_i4;
+}
+
+/* The arithmetic of op quantize, without libm. */
+static void add_quantize(text *t, const char *name, const char *prefix, int index,
+                         const qn_type *type) {
+  int64_t low, high, zero = type->q.zero;
+  qn_elem_limits(type->elem, &low, &high);
+  const char *stored = c_type(type->elem);
+  add(t, "/* The number to store for a real one: the nearest, halves away from 0. */\n");
+  add(t, "static inline %s %s_quantize_input%d(float real) {\n", stored, name, index);
+  add(t, "  float x = real / %s_INPUT%d_SCALE;\n  int32_t whole;\n", prefix, index);
+  add(t, "  if (x >= %" PRId64 ".0f) return %" PRId64 ";\n", high - zero, high);
+  add(t, "  if (x <= %" PRId64 ".0f) return %" PRId64 ";\n", low - zero, low);
+  add(t, "  if (!(x < %" PRId64 ".0f)) return %" PRId64 "; /* not a number */\n", high - zero,
+      zero);
+  add(t, "  whole = (int32_t)x;\n  x -= (float)whole;\n");
+  add(t, "  return (%s)(whole + (x >= 0.5f) - (x <= -0.5f) + %s_INPUT%d_ZERO);\n}\n\n", stored,
+      prefix, index);
+}
+
+static void add_dequantize(text *t, const char *name, const char *prefix, int index,
+                           const qn_type *type) {
+  add(t, "/* The real number that is stored so. */\n");
+  add(t, "static inline float %s_dequantize_output%d(%s stored) {\n", name, index,
+      c_type(type->elem));
+  add(t, "  return %s_OUTPUT%d_SCALE * (float)(stored - %s_OUTPUT%d_ZERO);\n}\n\n", prefix, index,
+      prefix, index);
+}
+
+static void add_helpers(text *t, const qn_unit *u, const char *prefix) {
+  const char *name = u->options->name;
+  int i = 0;
+  for (const qn_value *p = u->f->params; p; p = p->next, i++)
+    if (has_helper(&p->type)) add_quantize(t, name, prefix, i, &p->type);
+  for (i = 0; i < u->f->result_count; i++)
+    if (has_helper(&u->f->results[i]->type))
+      add_dequantize(t, name, prefix, i, &u->f->results[i]->type);
+}
+
+/* ------------------------------------------------------------------ prototypes */
+
+static void add_init(text *t, const qn_unit *u) {
+  const char *name = u->options->name;
+  bool split = u->options->split;
+  add(t,
+      "/* Prepares memory, once before run. 0, or an error: 1 the coded weights are damaged,\n"
+      " * 2 memory is NULL or not aligned.%s */\n",
+      split ? " The weights are decoded into weights_memory, where\n"
+              " * run reads them: it keeps their address in memory."
+            : "");
+  add(t, "int32_t %s_init(void *memory%s);\n\n", name, split ? ", void *weights_memory" : "");
+  if (!u->options->selftest) return;
+  add(t, "/* Prepares memory, runs the model on noise and checks what comes out. 0, 1 or 2 as "
+         "above, or 3:\n * another answer than when the model was compiled. */\n");
+  add(t, "int32_t %s_selftest(void *memory%s);\n\n", name, split ? ", void *weights_memory" : "");
+}
+
+static void add_run(text *t, qn_unit *u) {
   const char *name = u->options->name;
   int count = u->f->result_count, next = 0;
   for (const qn_value *p = u->f->params; p; p = p->next) count++;
   const char **names = qn_alloc(t->arena, (size_t)count * sizeof *names);
-  add(t, "/* Prepares memory, once before run. 0, or an error: 1 the coded weights are damaged,\n"
-         " * 2 memory is NULL or not aligned. */\n");
-  add(t, "int32_t %s_init(void *memory);\n\n", name);
   add(t, "/* Runs the model once. The tensors overlap neither each other nor memory. 0, or 2 as "
          "above.\n"
          " * Threads may run at the same time, each with memory of its own. */\n");
@@ -159,7 +235,8 @@ static void add_prototypes(text *t, qn_unit *u) {
     names[next] = identifier(t->arena, v->name, names, next);
     add(t, ", %s %s[%" PRId64 "]", c_type(v->type.elem), names[next], c_count(&v->type));
   }
-  add(t, ");\n\n/* The same, described for programs that handle any model: see quern.h. */\n");
+  add(t, ");\n\n/* The same, described for programs that handle any model: see quern.h.%s */\n",
+      u->options->split ? " Its init is missing:\n * weights_memory is this one's to take." : "");
   add(t, "struct quern_model;\nextern const struct quern_model %s_model;\n", name);
 }
 
@@ -175,7 +252,9 @@ const char *qn_header_text(qn_unit *u, const qn_object *object) {
   int i = 0;
   for (const qn_value *p = u->f->params; p; p = p->next) add_tensor(&t, prefix, "INPUT", i++, p);
   for (i = 0; i < u->f->result_count; i++) add_tensor(&t, prefix, "OUTPUT", i, u->f->results[i]);
-  add_prototypes(&t, u);
+  add_helpers(&t, u, prefix);
+  add_init(&t, u);
+  add_run(&t, u);
   add(&t, "\n#ifdef __cplusplus\n}\n#endif\n\n#endif\n");
   return t.at;
 }

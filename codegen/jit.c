@@ -46,6 +46,8 @@ qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **
   qn_compile_options host = *options;
   host.target = qn_find_target("host");
   host.emit = QN_EMIT_OBJ;
+  host.pic = true;
+  host.soft = host.split = host.selftest = false;
   qn_object object;
   *out = NULL;
   QN_TRY(qn_compile(m, &host, &object));

@@ -10,6 +10,10 @@
 #include <string.h>
 #include "unit.h"
 
+/* In front of the plan's memory when decoded weights have one of their own: their address, rounded
+ * up so that the plan's alignment holds. */
+enum { SPLIT_BYTES = 64 };
+
 /* ------------------------------------------------------------------ messages of LLVM */
 
 /* LLVM gives up, for example on an instruction that it cannot select. */
@@ -60,7 +64,8 @@ static void attach_weights(qn_unit *u) {
                      LLVMConstStringInContext2(u->context, (const char *)u->weights.blob, size, 1));
   LLVMSetVisibility(u->blob, LLVMDefaultVisibility);
   LLVMSetLinkage(u->blob, LLVMInternalLinkage);
-  LLVMSetSection(u->blob, qn_format(&u->m->arena, ".rodata.%s_weights", u->options->name));
+  const char *prefix = u->options->weights_section ? u->options->weights_section : ".rodata";
+  LLVMSetSection(u->blob, qn_format(&u->m->arena, "%s.%s_weights", prefix, u->options->name));
 }
 
 static qn_status build_code(qn_unit *u) {
@@ -123,21 +128,22 @@ static qn_status generate_closed(qn_unit *u, qn_object *out, qn_elf *out_elf) {
 
 /* ------------------------------------------------------------------ checks */
 
-/* What the object promises: nothing undefined is left (generate_closed), nothing writable, three
- * global symbols, a known stack. */
+/* What the object promises: nothing undefined is left (generate_closed), nothing writable, three or
+ * four global symbols, a known stack. */
 static qn_status check_object(qn_unit *u, const qn_elf *elf) {
-  static const char *const exported[] = {"init", "run", "model"};
+  static const char *const exported[] = {"init", "run", "model", "selftest"};
+  int count = u->options->selftest ? 4 : 3;
   if (elf->writable) return qn_bug("the object has writable data in section '%s'", elf->writable);
   for (int i = 0; i < elf->global_count; i++) {
     bool known = false;
-    for (int j = 0; j < 3; j++) {
+    for (int j = 0; j < count; j++) {
       const char *name = qn_format(&u->m->arena, "%s_%s", u->options->name, exported[j]);
       known = known || strcmp(name, elf->globals[i]) == 0;
     }
     if (!known) return qn_bug("the object exports '%s'", elf->globals[i]);
   }
-  if (elf->global_count != 3)
-    return qn_bug("the object exports %d symbols instead of 3", elf->global_count);
+  if (elf->global_count != count)
+    return qn_bug("the object exports %d symbols instead of %d", elf->global_count, count);
   return QN_OK;
 }
 
@@ -149,6 +155,18 @@ static qn_status print_llvm(qn_unit *u, qn_object *out) {
   return QN_OK;
 }
 
+static void describe(qn_unit *u, const qn_elf *elf, qn_object *out) {
+  out->text_bytes = elf->text_bytes;
+  out->flash_bytes = elf->loaded_bytes;
+  out->weight_bytes = u->weights.blob_bytes;
+  out->memory_bytes = u->memory_bytes;
+  out->split_bytes = u->options->split ? u->weights.memory_bytes : 0;
+  out->selftest_bytes = u->options->selftest ? qn_selftest_bytes(u) : 0;
+  out->plan_offset = u->plan_offset;
+  out->kernels = u->kernels;
+  out->header = qn_header_text(u, out);
+}
+
 static qn_status build(qn_unit *u, qn_object *out) {
   QN_TRY(build_code(u));
   qn_elf elf;
@@ -156,10 +174,7 @@ static qn_status build(qn_unit *u, qn_object *out) {
   QN_TRY(verify(u));
   QN_TRY(check_object(u, &elf));
   QN_TRY(qn_bound_stack(u, &out->stack_bytes));
-  out->text_bytes = elf.text_bytes;
-  out->memory_bytes = u->memory_bytes;
-  out->weight_bytes = u->weights.blob_bytes;
-  out->header = qn_header_text(u, out);
+  describe(u, &elf, out);
   if (u->options->emit == QN_EMIT_ASM) return generate(u, LLVMAssemblyFile, out);
   if (u->options->emit == QN_EMIT_LLVM) return print_llvm(u, out);
   return QN_OK;
@@ -167,8 +182,13 @@ static qn_status build(qn_unit *u, qn_object *out) {
 
 static qn_status plan(qn_unit *u) {
   QN_TRY(qn_plan_weights(u->m, u->f, u->options->weights, &u->weights));
-  u->memory_bytes = u->weights.memory_bytes + qn_memory_bytes(u->f);
-  if (u->memory_bytes > INT32_MAX)
+  bool split = u->options->split && u->weights.decoder;
+  u->plan_offset = split ? SPLIT_BYTES : u->weights.memory_bytes;
+  u->memory_bytes = u->plan_offset + qn_memory_bytes(u->f);
+  int count = 0;
+  for (const qn_op *op = u->f->first; op; op = op->next) count++;
+  u->kernels = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *u->kernels);
+  if (u->memory_bytes + (split ? u->weights.memory_bytes : 0) > INT32_MAX)
     return qn_error(&u->m->src, qn_nowhere,
                     "the model needs %lld bytes of memory, at most %d are possible",
                     (long long)u->memory_bytes, INT32_MAX);
@@ -194,7 +214,7 @@ qn_status qn_compile(qn_module *m, const qn_compile_options *options, qn_object 
   QN_TRY(plan(&u));
   LLVMResetFatalErrorHandler();
   LLVMInstallFatalErrorHandler(on_fatal_error);
-  QN_TRY(qn_open_machine(options->target, options->optimize, &u.machine));
+  QN_TRY(qn_open_machine(options, &u.machine));
   open_context(&u);
   qn_status status = build(&u, out);
   if (u.module) LLVMDisposeModule(u.module);

@@ -33,7 +33,7 @@ const qn_weight *qn_find_weight(const qn_weight_plan *plan, const qn_value *valu
 
 /* -- target.c */
 /* LLVM's machine for the row. Initialises LLVM's targets. */
-qn_status qn_open_machine(const qn_target *target, qn_optimize optimize,
+qn_status qn_open_machine(const qn_compile_options *options,
                           LLVMTargetMachineRef *out) QN_MUST_CHECK;
 
 /* One compilation. Owned by qn_compile; the rest borrows it. */
@@ -42,13 +42,15 @@ typedef struct {
   const qn_func *f;
   const qn_compile_options *options;
   qn_weight_plan weights;
-  int64_t memory_bytes; /* decoded weights, then the plan's memory */
+  int64_t memory_bytes; /* what is in front of the plan's memory, and that */
+  int64_t plan_offset;  /* in front of it: decoded weights or, if they are split off, their address */
   LLVMContextRef context;
   LLVMTargetMachineRef machine;
   LLVMTargetDataRef layout;
   LLVMModuleRef module;
   LLVMTypeRef i8, i32, size, real, pointer, nothing;
   LLVMValueRef blob;    /* the weights: without content until the code has been optimised */
+  const char **kernels; /* per op: the name of the function that computes it */
   const char *failure;  /* LLVM's first error, or NULL */
   struct qn_frame *frames; /* what the last emission said of stack frames */
 } qn_unit;
@@ -65,8 +67,19 @@ void qn_set_function_attributes(qn_unit *u, LLVMValueRef function);
 void qn_add_attribute(qn_unit *u, LLVMValueRef function, unsigned index, const char *name);
 qn_status qn_optimize_module(qn_unit *u, LLVMModuleRef module, const char *first) QN_MUST_CHECK;
 
-/* -- emit.c: the main function as calls of specialised kernels, and the three exported symbols. */
+/* -- emit.c: the main function as calls of specialised kernels, and the exported symbols. */
 qn_status qn_emit_model(qn_unit *u) QN_MUST_CHECK;
+/* Returns QUERN_EALIGN from function when its argument `index`, a memory of so many bytes, is NULL
+ * or misaligned. */
+void qn_emit_memory_check(qn_unit *u, LLVMBuilderRef b, LLVMValueRef function, unsigned index,
+                          int64_t bytes);
+
+uint32_t qn_element_id(qn_elem elem); /* as quern.h numbers them */
+
+/* -- selftest.c: the optional symbol NAME_selftest. */
+/* What its memory takes: the model's, and behind it inputs and outputs. */
+int64_t qn_selftest_bytes(const qn_unit *u);
+qn_status qn_emit_selftest(qn_unit *u, LLVMBuilderRef b) QN_MUST_CHECK;
 
 /* -- stack.c: the calls among the functions of the final code. */
 /* One function's stack frame, as the back end reported it. Functions without one have none. */
@@ -75,7 +88,7 @@ typedef struct qn_frame {
   int64_t bytes;
   struct qn_frame *next;
 } qn_frame;
-/* The most that init and run push below their caller's frame. Recursion and indirect calls are
+/* The most that an exported function pushes below their caller's frame. Recursion and indirect calls are
  * bugs of ours and reported. */
 qn_status qn_bound_stack(qn_unit *u, int64_t *out_bytes) QN_MUST_CHECK;
 
@@ -85,6 +98,7 @@ typedef struct {
   const char **undefined, **globals; /* their names, in the arena */
   const char *writable;              /* a section with writable content, or NULL */
   int64_t text_bytes;                /* of executable sections */
+  int64_t loaded_bytes;              /* of all sections that a program keeps */
 } qn_elf;
 qn_status qn_read_elf(qn_arena *a, const void *bytes, size_t size, qn_elf *out) QN_MUST_CHECK;
 

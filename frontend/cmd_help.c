@@ -19,8 +19,17 @@ static void help_passes(void) {
   printf("\n`quern compile` runs: %s\n", qn_default_pipeline);
 }
 
+/* Scripts take the rows by their first letter: no other line begins with a small one. */
 static void help_targets(void) {
-  for (const qn_target *t = qn_targets; t->name; t++) print_row(t->name, t->doc);
+  printf("%-18s floats     code    pic  weights  what it is\n", "ROW");
+  for (const qn_target *t = qn_targets; t->name; t++) {
+    const char *floats = t->soft ? "hard|soft" : *t->floats ? t->floats : "-";
+    printf("%-18s %-10s %-7s %-4s %-8s %s\n", t->name, floats, t->code, t->pic ? "yes" : "no",
+           t->flash ? "flash" : "file", t->doc);
+  }
+  printf("\nFLOATS: the float ABI, and what --float-abi can make of it. CODE: the code model.\n"
+         "PIC: position-independent code unless --no-pic (yes), or only with --pic (no).\n"
+         "WEIGHTS: raw ones are read in place: in flash, or in read-only pages of the program's file.\n");
 }
 
 static void help_codecs(void) {

@@ -34,6 +34,7 @@ qn_status qn_prepare(const char *path, const qn_options *o, qn_module *m, qn_fun
   QN_TRY(qn_get_pass_options(o, &passes));
   QN_TRY(qn_load_model(path, m));
   qn_name_model(m, path);
+  m->hash = qn_hash_module(m);
   QN_TRY(qn_quantize(o, m));
   QN_TRY(qn_run_passes(m, qn_default_pipeline, &passes));
   *out = qn_main_func(m);
@@ -61,13 +62,48 @@ static qn_status find_target(const char *name, const qn_target **out) {
                      nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "");
 }
 
+/* How the row is used: its FPU, its code's position. */
+static qn_status set_target(const qn_options *o, qn_compile_options *out) {
+  int hard = -1;
+  QN_TRY(find_target(o->target, &out->target));
+  const qn_target *t = out->target;
+  if (o->float_abi) QN_TRY(qn_choose("--float-abi", NULL, o->float_abi, &hard));
+  bool can_soft = t->soft || strcmp(t->floats, "soft") == 0, can_hard = strcmp(t->floats, "hard") == 0;
+  if ((hard == 0 && !can_soft) || (hard == 1 && !can_hard))
+    return qn_io_error("quern", "target '%s' has no %s float ABI, only %s", t->name, o->float_abi,
+                       *t->floats ? t->floats : "the host's");
+  if (o->pic && o->no_pic) return qn_io_error("quern", "--pic and --no-pic contradict each other");
+  out->soft = hard == 0 && t->soft;
+  out->pic = o->pic || (t->pic && !o->no_pic);
+  return QN_OK;
+}
+
+/* Sections whose names mean more to assemblers and linkers than where they lie. */
+static qn_status check_section(const char *prefix) {
+  static const char *const special[] = {".bss", ".sbss", ".tbss", ".tdata", ".text", ".note",
+                                        ".init", ".fini", ".preinit", ".debug", ".ctors", ".dtors",
+                                        ".rel", ".group", ".symtab", ".strtab", ".shstrtab", NULL};
+  bool good = prefix[0] == '.' || prefix[0] == '_' || isalpha((unsigned char)prefix[0]);
+  for (const char *p = prefix; *p; p++) good = good && (isalnum((unsigned char)*p) || *p == '_' || *p == '.');
+  if (!good || strlen(prefix) > QN_MAX_NAME)
+    return qn_io_error("quern", "--weights-section '%s' is not a section's name", prefix);
+  for (int i = 0; special[i]; i++)
+    if (strncmp(prefix, special[i], strlen(special[i])) == 0)
+      return qn_io_error("quern", "--weights-section '%s': sections %s* are not for constants", prefix, special[i]);
+  return QN_OK;
+}
+
 qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_compile_options *out) {
   int optimize = QN_OPTIMIZE_BALANCED, weights = QN_WEIGHTS_RAW;
   if (o->optimize) QN_TRY(qn_choose("--optimize", NULL, o->optimize, &optimize));
   if (o->weights) QN_TRY(qn_choose("--weights", NULL, o->weights, &weights));
   *out = (qn_compile_options){.name = o->name ? o->name : m->name,
                               .optimize = (qn_optimize)optimize,
-                              .weights = (qn_weights)weights};
+                              .weights = (qn_weights)weights,
+                              .split = o->split_memory,
+                              .selftest = o->selftest,
+                              .weights_section = o->weights_section};
   QN_TRY(check_name(out->name));
-  return find_target(o->target, &out->target);
+  if (out->weights_section) QN_TRY(check_section(out->weights_section));
+  return set_target(o, out);
 }

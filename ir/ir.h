@@ -224,6 +224,7 @@ typedef struct {
   qn_arena arena;
   qn_source src;
   const char *name; /* the model's; "model" when nothing said */
+  const char *hash; /* qn_hash_module of the model as it was read; NULL: not asked for */
   qn_value *consts; /* in order of definition */
   qn_func *funcs;
 } qn_module;
@@ -350,6 +351,11 @@ void qn_print_type(FILE *to, const qn_type *t);
 const char *qn_type_text(qn_arena *a, const qn_type *t);
 /* The fewest digits (rounded from x, at most 9) that read back as the same float. inf, -inf, nan. */
 void qn_print_float(FILE *to, float x);
+
+/* -- hash.c */
+/* SHA-256, as 64 hexadecimal digits in the arena, of what the text form says: functions, types,
+ * attributes and the bytes of constants. The model's name and that of its file do not matter. */
+const char *qn_hash_module(qn_module *m);
 
 /* -- infer.c, verify.c */
 /* Where op keeps the attribute of that name; NULL when its set has none. So code that serves

@@ -13,7 +13,10 @@ extern "C" {
 #define TINY_STACK_BYTES N /* at most, of init and of run */
 #define TINY_WEIGHT_BYTES 32 /* constants inside the object */
 #define TINY_CODE_BYTES N
+#define TINY_FLASH_BYTES N /* code, constants and description */
 #define TINY_MACS 12 /* multiply-accumulates of one run */
+/* of the source model: its ops, types and constants, whatever file holds them */
+#define TINY_MODEL_SHA256 "76d3cb7901ccb718ed93820db3f7a90d44c5570c114a2c4cd8691eb8bda7a47f"
 
 /* class: i8[1,4] q(0.5, 3) */
 #define TINY_INPUT0_RANK 2
@@ -48,6 +51,23 @@ extern "C" {
 #define TINY_OUTPUT2_DIMS {1, 3}
 #define TINY_OUTPUT2_COUNT 3
 #define TINY_OUTPUT2_BYTES 12
+
+/* The number to store for a real one: the nearest, halves away from 0. */
+static inline int8_t tiny_quantize_input0(float real) {
+  float x = real / TINY_INPUT0_SCALE;
+  int32_t whole;
+  if (x >= 124.0f) return 127;
+  if (x <= -131.0f) return -128;
+  if (!(x < 124.0f)) return 3; /* not a number */
+  whole = (int32_t)x;
+  x -= (float)whole;
+  return (int8_t)(whole + (x >= 0.5f) - (x <= -0.5f) + TINY_INPUT0_ZERO);
+}
+
+/* The real number that is stored so. */
+static inline float tiny_dequantize_output0(int8_t stored) {
+  return TINY_OUTPUT0_SCALE * (float)(stored - TINY_OUTPUT0_ZERO);
+}
 
 /* Prepares memory, once before run. 0, or an error: 1 the coded weights are damaged,
  * 2 memory is NULL or not aligned. */
