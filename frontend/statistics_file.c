@@ -9,6 +9,7 @@
  *     - {name: x, samples: 100, count: 49000, zeros: 12, min: -1, max: 2.5, sum_min: -80.25,
  *        sum_max: 190, bins: "3 0*12 5"}
  *
+ * An input whose elements are few different ones also has them: `distinct: "0 0.5 1"`.
  * bins are the counts from the bin of min to the bin of max, 0*12 for twelve empty ones; their grid
  * follows from min and max (qn_fit_grid). */
 #include <errno.h>
@@ -33,6 +34,15 @@ static void put_bins(FILE *to, const qn_statistic *s) {
   }
 }
 
+static void put_distinct(FILE *to, const qn_statistic *s) {
+  fputs(", distinct: \"", to);
+  for (int32_t i = 0; i < s->distinct_count; i++) {
+    if (i) fputc(' ', to);
+    qn_print_float(to, s->distinct[i]);
+  }
+  fputc('"', to);
+}
+
 static void put_value(FILE *to, const qn_statistic *s) {
   fprintf(to, "  - {name: \"%s\", samples: %" PRId64 ", count: %" PRId64 ", zeros: %" PRId64, s->name,
           s->samples, s->count, s->zeros);
@@ -40,7 +50,9 @@ static void put_value(FILE *to, const qn_statistic *s) {
   qn_print_float(to, s->min);
   fputs(", max: ", to);
   qn_print_float(to, s->max);
-  fprintf(to, ", sum_min: %.17g, sum_max: %.17g, bins: \"", s->sum_min, s->sum_max);
+  fprintf(to, ", sum_min: %.17g, sum_max: %.17g", s->sum_min, s->sum_max);
+  if (s->distinct) put_distinct(to, s);
+  fputs(", bins: \"", to);
   put_bins(to, s);
   fputs("\"}\n", to);
 }
@@ -125,9 +137,24 @@ static qn_status read_bins(qn_yaml_reader *r, const qn_node *map, qn_statistic *
   return QN_OK;
 }
 
+static qn_status read_distinct(qn_yaml_reader *r, const qn_node *n, qn_statistic *s) {
+  if (!n) return QN_OK;
+  QN_TRY(qn_expect_node(r, n, QN_NODE_SCALAR, "'distinct'"));
+  qn_open_distinct(&r->m->arena, s);
+  for (const char *p = n->text; *p;) {
+    size_t size = qn_number_span(p);
+    float x = size ? strtof(p, NULL) : NAN;
+    if (!isfinite(x) || (p[size] != ' ' && p[size] != 0))
+      return qn_error(r->src, n->loc, "'distinct' must be numbers");
+    qn_see_distinct(s, &x, 1);
+    p += size + strspn(p + size, " ");
+  }
+  return QN_OK;
+}
+
 static qn_status read_value(qn_yaml_reader *r, const qn_node *n, qn_statistic *out) {
   static const char *const keys[] = {"name", "samples", "count",   "zeros", "min",
-                                     "max",  "sum_min", "sum_max", "bins",  NULL};
+                                     "max",  "sum_min", "sum_max", "distinct", "bins", NULL};
   QN_TRY(qn_expect_node(r, n, QN_NODE_MAP, "a value"));
   QN_TRY(qn_check_keys(r, n, keys, "a value"));
   const qn_node *name;
@@ -148,6 +175,7 @@ static qn_status read_value(qn_yaml_reader *r, const qn_node *n, qn_statistic *o
   if (out->samples == 0 || out->count == 0)
     return qn_error(r->src, n->loc, "'%s' has no samples", name->text);
   qn_fit_grid(out->min, out->max, &out->exponent, &out->first, &out->used);
+  QN_TRY(read_distinct(r, qn_find_key(n, "distinct"), out));
   return read_bins(r, n, out);
 }
 

@@ -1,9 +1,11 @@
 /* Statistics of calibration samples -> range(low, high) on the main function's f32 values, by the
  * scheme's method.
  *
- * Requires: statistics in the options, or a sampler that gives them. Leaves: ranges; inputs of the
- * model keep all that was seen, whatever the method, because clipping them gains little and what
- * they are is known best. Values that the statistics do not name stay as they are. */
+ * Requires: statistics in the options, or a sampler that gives them. Leaves: ranges. Inputs of the
+ * model have all that was seen, whatever the method, because clipping them does harm; where they
+ * lie on a grid, the range that makes its step (or an integral part of it) the scale. Values that
+ * the statistics do not name stay as they are. */
+#include <math.h>
 #include <string.h>
 #include "passes.h"
 
@@ -20,6 +22,18 @@ static const qn_statistic *find(const qn_statistics *all, const char *name) {
   return NULL;
 }
 
+/* low..high is to be a whole number of parts of a step. */
+static void range_input(const qn_statistic *s, const qn_scheme *scheme, float range[2]) {
+  double step, steps = qn_activation_steps(scheme);
+  if (!qn_find_grid(s, &step)) return;
+  double first = fmin(round(s->min / step), 0), last = fmax(round(s->max / step), 0);
+  if (scheme->symmetric) first = -(last = fmax(last, -first));
+  double parts = floor(steps / (last - first));
+  if (parts < 1) return;
+  range[0] = (float)(first * step);
+  range[1] = (float)(first * step + steps * step / parts);
+}
+
 static void set_range(const qn_module *m, qn_value *v, const qn_statistics *all,
                       const qn_scheme *scheme) {
   const qn_statistic *s = find(all, v->name);
@@ -28,6 +42,7 @@ static void set_range(const qn_module *m, qn_value *v, const qn_statistics *all,
   if (v->kind == QN_PARAM) chosen.method = QN_METHOD_minmax;
   v->has_range = true;
   qn_choose_range(s, &chosen, v->range);
+  if (v->kind == QN_PARAM) range_input(s, scheme, v->range);
   remark_constant(m, v, s);
 }
 

@@ -41,7 +41,7 @@ extern const qn_scheme qn_default_scheme; /* int8, per channel */
 
 /* ------------------------------------------------------------------ statistics */
 
-enum { QN_BINS = 2048 };
+enum { QN_BINS = 2048, QN_DISTINCT = 256 };
 
 /* What was seen of one value. Bin i counts the elements x other than 0 with
  *   (first + i) * 2^exponent <= x < (first + i + 1) * 2^exponent.
@@ -55,6 +55,8 @@ typedef struct {
   double sum_min, sum_max; /* of each sample's least and greatest element */
   int32_t exponent, first, used; /* used: bins, up to the one that holds max */
   int64_t *bins;                 /* QN_BINS */
+  int32_t distinct_count;
+  float *distinct; /* of an input of the model: its elements, sorted; NULL: more than QN_DISTINCT */
 } qn_statistic;
 
 typedef struct {
@@ -73,6 +75,12 @@ void qn_merge_statistic(qn_statistic *into, const qn_statistic *from);
 /* The bins' grid for min..max: 2^exponent is the least width, at least 2^-22 of the greatest
  * magnitude, with which QN_BINS bins are enough. */
 void qn_fit_grid(float min, float max, int32_t *out_exponent, int32_t *out_first, int32_t *out_used);
+
+/* -- grid.c: inputs that are multiples of a step. */
+void qn_open_distinct(qn_arena *a, qn_statistic *s); /* from now on they are kept */
+void qn_see_distinct(qn_statistic *s, const float *x, int64_t count);
+/* The step of which all elements are multiples, at most QN_DISTINCT steps apart; false: none. */
+bool qn_find_grid(const qn_statistic *s, double *out_step);
 
 /* -- statistics.c: statistics of a module's main function. */
 /* Called after each sample with each parameter and result that is not a view, in order of

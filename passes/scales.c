@@ -3,7 +3,7 @@
 #include <math.h>
 #include "quantize.h"
 
-const qn_scheme qn_default_scheme = {.percentile = 99.99f};
+const qn_scheme qn_default_scheme = {.method = QN_METHOD_mse, .percentile = 99.99f};
 
 qn_elem qn_activation_elem(const qn_scheme *scheme) {
   static const qn_elem elems[] = {

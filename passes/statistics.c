@@ -89,6 +89,7 @@ static qn_status see_value(void *of, int64_t sample, const qn_value *v, const vo
     return qn_error(&c->m->src, v->loc, "calibration sample %lld: input '%s' is not finite",
                     (long long)sample, v->name);
   qn_see_elements(s, x, count);
+  qn_see_distinct(s, x, count);
   c->samples = sample + 1;
   return QN_OK;
 }
@@ -105,6 +106,7 @@ qn_status qn_collect_statistics(qn_module *m, const qn_sampler *sampler, qn_stat
     if (!is_counted(c.numbers.values[i])) continue;
     c.of[i] = &out->at[out->count++];
     qn_open_statistic(&m->arena, c.numbers.values[i]->name, c.of[i]);
+    if (c.numbers.values[i]->kind == QN_PARAM) qn_open_distinct(&m->arena, c.of[i]);
   }
   qn_status status = sampler->run(sampler->context, m, see_value, &c);
   out->samples = c.samples;
