@@ -1,5 +1,4 @@
 /* quern compile: a model file -> an object (or assembly, LLVM IR, planned IR) and a C header. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "command.h"
@@ -24,16 +23,6 @@ static qn_status write_ir(qn_module *m, const char *path) {
   return status;
 }
 
-static void print_facts(const char *path, const qn_object *object, bool json) {
-  const char *format = json ? "{\"output\": \"%s\", \"bytes\": %zu, \"code_bytes\": %" PRId64
-                              ", \"weight_bytes\": %" PRId64 ", \"memory_bytes\": %" PRId64
-                              ", \"stack_bytes\": %" PRId64 "}\n"
-                            : "%s: %zu bytes: code %" PRId64 ", weights %" PRId64
-                              "; needs memory %" PRId64 ", stack %" PRId64 "\n";
-  printf(format, path, object->size, object->text_bytes, object->weight_bytes, object->memory_bytes,
-         object->stack_bytes);
-}
-
 static qn_status compile(const qn_options *o, const char *path, qn_module *m) {
   int kind = 0, planned_ir = 3; /* the last alternative; the others are qn_emit */
   if (o->emit) QN_TRY(qn_choose("--emit", NULL, o->emit, &kind));
@@ -48,11 +37,12 @@ static qn_status compile(const qn_options *o, const char *path, qn_module *m) {
   options.emit = (qn_emit)kind;
   qn_object object;
   QN_TRY(qn_compile(m, &options, &object));
+  QN_TRY(qn_check_budgets(o, m, f, &options, &object));
   QN_TRY(qn_write_file(output, object.bytes, object.size));
-  if (kind != QN_EMIT_OBJ && !o->header) return QN_OK;
   const char *header = o->header ? o->header : with_suffix(&m->arena, output, ".h");
-  QN_TRY(qn_write_file(header, object.header, strlen(object.header)));
-  if (o->verbose || o->json) print_facts(output, &object, o->json);
+  if (kind == QN_EMIT_OBJ || o->header)
+    QN_TRY(qn_write_file(header, object.header, strlen(object.header)));
+  if (o->verbose || o->summary || o->json) qn_print_summary(m, f, output, &object, o->json);
   return QN_OK;
 }
 

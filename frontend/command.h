@@ -69,6 +69,15 @@ qn_status qn_prepare(const char *path, const qn_options *o, qn_module *m, qn_fun
 /* The code generator's options for a target row and a symbol prefix; NULL takes o's or the default. */
 qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_compile_options *out) QN_MUST_CHECK;
 
+/* -- summary.c: on standard output. */
+void qn_print_summary(qn_module *m, const qn_func *f, const char *path, const qn_object *object, bool json);
+int64_t qn_layer_weights(const qn_op *op); /* bytes of its constants, as the model has them */
+
+/* -- budget.c */
+/* QN_EINPUT, with notes on what would help, when the object takes more than o's budgets. */
+qn_status qn_check_budgets(const qn_options *o, qn_module *m, const qn_func *f,
+                           const qn_compile_options *options, const qn_object *object) QN_MUST_CHECK;
+
 /* -- samples.c: many samples through a model. */
 /* A .npy file; `X.npy@FIRST:END` is some of it, by the first axis. */
 typedef struct {
