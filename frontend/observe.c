@@ -53,11 +53,28 @@ static qn_status show_values(const qn_runner *r, const qn_sample *s, int64_t n, 
   return QN_OK;
 }
 
+/* An error that names the file, where a layer's would only name the input. */
+static qn_status check_finite(const qn_func *f, const qn_texts *files, const qn_inputs *inputs) {
+  int i = 0;
+  for (const qn_value *p = f->params; p; p = p->next, i++) {
+    int64_t size = qn_count(&p->type);
+    const float *x = inputs->at[i];
+    for (int64_t k = 0; p->type.elem == QN_f32 && k < inputs->count * size; k++) {
+      if (isfinite(x[k])) continue;
+      const qn_source file = {.name = files->at[i]};
+      return qn_error(&file, qn_nowhere, "sample %" PRId64 " of input '%s' has an element that is %s",
+                      k / size, p->name, isnan(x[k]) ? "not a number" : "infinite");
+    }
+  }
+  return QN_OK;
+}
+
 static qn_status run_observed(qn_runner *r, qn_arena *a, const qn_texts *files, qn_see see,
                               void *of) {
   qn_inputs inputs;
   qn_sample s;
   QN_TRY(qn_read_inputs(a, r->f, files, &inputs));
+  QN_TRY(check_finite(r->f, files, &inputs));
   qn_alloc_outputs(a, r->f, &s);
   for (int64_t n = 0; n < inputs.count; n++) {
     show_progress(n, inputs.count);

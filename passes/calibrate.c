@@ -13,7 +13,7 @@
 static void remark_constant(const qn_module *m, const qn_value *v, const qn_statistic *s) {
   if (s->min != s->max || s->count <= 1) return;
   qn_note(&m->src, v->loc, "'%s' is %g in all calibration samples: are they the right ones?",
-          v->name, (double)s->min);
+          v->name, (double)s->min + 0); /* + 0: not -0 */
 }
 
 static const qn_statistic *find(const qn_statistics *all, const char *name) {
@@ -51,8 +51,9 @@ static qn_status get_statistics(qn_module *m, const qn_pass_options *options, qn
     *out = *options->statistics;
     if (out->fingerprint == qn_fingerprint(m)) return QN_OK;
     return qn_error(&m->src, qn_nowhere,
-                    "the statistics are of another model, or of other weights: run `quern "
-                    "calibrate` again");
+                    "the statistics are of '%s', and not of this model as it is: run `quern "
+                    "calibrate` again",
+                    out->model);
   }
   if (options->sampler) return qn_collect_statistics(m, options->sampler, out);
   return qn_error(&m->src, qn_nowhere,

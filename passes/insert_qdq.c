@@ -248,7 +248,8 @@ static qn_status store(work *w, qn_value *v) {
   const char *name = v->name;
   bool computed = comes_stored(w, v);
   bool real_result = qn_is_returned(w->f, v) && !w->scheme->stored_io;
-  if (computed) v->name = qn_unique_name(w->m, w->f, suffixed(w, name, ".r"));
+  if (computed && (real_result || !find_quantize(w, v)))
+    v->name = qn_unique_name(w->m, w->f, suffixed(w, name, ".r"));
   qn_op *quantize;
   const char *stored_name = computed && !real_result ? name : suffixed(w, name, ".q");
   QN_TRY(add_quantize(w, v, stored_name, &quantize));

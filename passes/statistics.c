@@ -80,14 +80,11 @@ static qn_status see_value(void *of, int64_t sample, const qn_value *v, const vo
   const float *x = data;
   int64_t count = qn_count(&v->type), bad = 0;
   for (int64_t i = 0; i < count; i++) bad += !(fabsf(x[i]) <= FLT_MAX);
-  if (bad && v->kind == QN_RESULT)
-    return qn_error(&c->m->src, v->loc,
-                    "calibration sample %lld: '%s' computes '%s' with %lld of %lld elements not finite",
-                    (long long)sample, qn_ops[v->def->code].name, v->name, (long long)bad,
-                    (long long)count);
+  const char *what = v->kind == QN_RESULT ? qn_ops[v->def->code].name : "input";
   if (bad)
-    return qn_error(&c->m->src, v->loc, "calibration sample %lld: input '%s' is not finite",
-                    (long long)sample, v->name);
+    return qn_error(&c->m->src, v->loc,
+                    "calibration sample %lld: %lld of %lld elements of %s '%s' are not finite",
+                    (long long)sample, (long long)bad, (long long)count, what, v->name);
   qn_see_elements(s, x, count);
   qn_see_distinct(s, x, count);
   c->samples = sample + 1;
