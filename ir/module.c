@@ -49,26 +49,62 @@ const char *qn_clean_name(qn_arena *a, const char *name) {
   return clean;
 }
 
-static bool is_taken(const qn_module *m, const qn_func *f, const char *name) {
-  for (const qn_value *v = f ? f->params : m->consts; v; v = v->next) {
-    if (strcmp(v->name, name) == 0) return true;
+/* A walk over the names of f's values, or of the module's constants. */
+typedef struct {
+  const qn_value *value;
+  const qn_op *op;
+} name_walk;
+
+/* NULL after the last. */
+static const char *next_name(name_walk *w) {
+  const char *name = NULL;
+  if (w->value) {
+    name = w->value->name;
+    w->value = w->value->next;
+  } else if (w->op) {
+    name = w->op->out->name;
+    w->op = w->op->next;
   }
-  for (const qn_op *op = f ? f->first : NULL; op; op = op->next) {
-    if (strcmp(op->out->name, name) == 0) return true;
+  return name;
+}
+
+/* i when name is `stem.i` as number_name writes it, size being the stem's; else 0. */
+static int64_t number_of(const char *name, const char *stem, size_t size) {
+  if (strncmp(name, stem, size) != 0 || name[size] != '.') return 0;
+  const char *p = name + size + 1;
+  if (*p == '0') return 0;
+  int64_t i = 0;
+  for (; *p >= '0' && *p <= '9' && i < INT32_MAX; ++p) i = i * 10 + (*p - '0');
+  return *p == 0 ? i : 0;
+}
+
+/* `name.i` with the smallest i that is free among the names of `all`, which are count. One of
+ * 1..count + 1 is free, so one walk finds it, however many are taken. */
+static const char *number_name(qn_arena *a, const char *name, name_walk all, size_t count) {
+  enum { SUFFIX_SIZE = 12 }; /* at least of `.2147483647` */
+  size_t size = strlen(name);
+  if (size > QN_MAX_NAME - SUFFIX_SIZE) size = QN_MAX_NAME - SUFFIX_SIZE;
+  qn_arena scratch = {0};
+  bool *taken = qn_alloc(&scratch, count + 2);
+  for (const char *other; (other = next_name(&all));) {
+    int64_t i = number_of(other, name, size);
+    if (i <= (int64_t)count) taken[i] = true;
   }
-  return false;
+  size_t i = 1;
+  while (taken[i]) ++i;
+  qn_free_arena(&scratch);
+  return qn_format(a, "%.*s.%zu", (int)size, name, i);
 }
 
 const char *qn_unique_name(qn_module *m, const qn_func *f, const char *name) {
   const char *clean = qn_clean_name(&m->arena, name);
-  if (!is_taken(m, f, clean)) return clean;
-  char numbered[QN_MAX_NAME + 1];
-  for (int i = 1;; ++i) {
-    char suffix[16];
-    int size = snprintf(suffix, sizeof suffix, ".%d", i);
-    snprintf(numbered, sizeof numbered, "%.*s%s", QN_MAX_NAME - size, clean, suffix);
-    if (!is_taken(m, f, numbered)) return qn_strndup(&m->arena, numbered, strlen(numbered));
-  }
+  const name_walk all = {f ? f->params : m->consts, f ? f->first : NULL};
+  bool is_taken = false;
+  size_t count = 0;
+  name_walk walk = all;
+  for (const char *other; (other = next_name(&walk)); ++count)
+    is_taken = is_taken || strcmp(other, clean) == 0;
+  return is_taken ? number_name(&m->arena, clean, all, count) : clean;
 }
 
 /* -- additions */
