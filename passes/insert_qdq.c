@@ -12,7 +12,8 @@
  *
  * Whose scale a stored value has:
  *   1. softmax, logistic, tanh: the one that TFLite fixes;
- *   2. reshape, flatten, transpose, slice, pools, pad: their operand's, nothing is rounded again;
+ *   2. reshape, flatten, transpose, slice, pools, pad: their operand's, nothing is rounded again
+ *      (a pad with something that this scale cannot hold: rule 4);
  *   3. a value that only a concat reads: the concat's, for the same reason;
  *   4. others: that of their range, cut to what their activation can yield. */
 #include <math.h>
@@ -164,10 +165,16 @@ static bool fixed_quant(const work *w, const qn_op *op, qn_quant *out) {
   return op->code == QN_OP_softmax || op->code == QN_OP_logistic || op->code == QN_OP_tanh;
 }
 
-/* Rule 2; a pad with something else than 0 may add to the range. */
+/* Rule 2. */
 static bool takes_operand_scale(const qn_op *op) {
-  if (op->code == QN_OP_pad) return op->a.pad.value == 0;
   return (family_of(op) == FAMILY_move && op->code != QN_OP_concat) || family_of(op) == FAMILY_pool;
+}
+
+static bool can_hold(qn_elem elem, const qn_quant *q, float x) {
+  int64_t least, most;
+  qn_elem_limits(elem, &least, &most);
+  double at = (double)x / q->scale + q->zero;
+  return at >= (double)least && at <= (double)most;
 }
 
 /* The quantization that v's stored form gets, or has. Ends: rule 2 goes to an earlier value, rule 3
@@ -181,7 +188,10 @@ static qn_status quant_of(const work *w, const qn_value *v, qn_quant *out) {
     return QN_OK;
   }
   if (op && is_integer(w, op) && fixed_quant(w, op, out)) return QN_OK;
-  if (op && is_integer(w, op) && takes_operand_scale(op)) return quant_of(w, op->in[0], out);
+  if (op && is_integer(w, op) && takes_operand_scale(op)) {
+    QN_TRY(quant_of(w, op->in[0], out));
+    if (op->code != QN_OP_pad || can_hold(elem, out, op->a.pad.value)) return QN_OK;
+  }
   const qn_op *user = qn_only_user(w->f, v);
   if (op && user && user->code == QN_OP_concat && is_integer(w, user))
     return quant_of(w, user->out, out);

@@ -152,14 +152,14 @@ static double divergence(const qn_statistic *s, int32_t begin, int32_t end, int3
   return sum;
 }
 
-/* Magnitudes t, each a few bins less than the last: bins within -t..t. */
+/* Bins within -t..t, all of them first, then multiples of STRIDE. */
 static void range_entropy(const qn_statistic *s, const qn_scheme *scheme, double out[2]) {
   enum { STRIDE = 16 };
   int32_t levels = qn_activation_steps(scheme) + 1, most = abs(s->first);
   if (most < abs(s->first + s->used)) most = abs(s->first + s->used);
   range_minmax(s, scheme, out);
   double best = INFINITY;
-  for (int32_t t = most; t > 0; t -= STRIDE) {
+  for (int32_t t = most; t > 0; t = (t - 1) / STRIDE * STRIDE) {
     int32_t begin = -t - s->first, end = t - s->first;
     if (begin < 0) begin = 0;
     if (end > s->used) end = s->used;
