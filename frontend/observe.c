@@ -1,5 +1,6 @@
 /* A model that runs as compiled code while every value can be looked at: in its memory plan each
- * value keeps a place of its own. So calibration costs hardly more than the inferences themselves. */
+ * value keeps a place of its own. So calibration costs hardly more than the inferences themselves.
+ */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -62,8 +63,9 @@ static qn_status check_finite(const qn_func *f, const qn_texts *files, const qn_
     for (int64_t k = 0; p->type.elem == QN_f32 && k < inputs->count * size; k++) {
       if (isfinite(x[k])) continue;
       const qn_source file = {.name = files->at[i]};
-      return qn_error(&file, qn_nowhere, "sample %" PRId64 " of input '%s' has an element that is %s",
-                      k / size, p->name, isnan(x[k]) ? "not a number" : "infinite");
+      return qn_error(&file, qn_nowhere,
+                      "sample %" PRId64 " of input '%s' has an element that is %s", k / size,
+                      p->name, isnan(x[k]) ? "not a number" : "infinite");
     }
   }
   return QN_OK;
@@ -96,6 +98,20 @@ static qn_status run_calibration(void *context, qn_module *m, qn_see see, void *
   return status;
 }
 
+static qn_status read_calibration(void *context, const qn_func *f, qn_see see, void *of) {
+  const qn_calibration *c = context;
+  qn_arena a = {0};
+  qn_inputs inputs;
+  qn_status status = qn_read_inputs(&a, f, c->files, &inputs);
+  for (int64_t n = 0; status == QN_OK && n < inputs.count; n++) {
+    int i = 0;
+    for (const qn_value *p = f->params; status == QN_OK && p; p = p->next, i++)
+      status = see(of, n, p, (const char *)inputs.at[i] + n * qn_bytes(&p->type));
+  }
+  qn_free_arena(&a);
+  return status;
+}
+
 qn_status qn_open_calibration(const qn_options *o, qn_module *m, const qn_texts *files,
                               qn_calibration *c, qn_pass_options *passes) {
   *c = (qn_calibration){.o = o, .files = files};
@@ -103,7 +119,7 @@ qn_status qn_open_calibration(const qn_options *o, qn_module *m, const qn_texts 
   bool samples = true;
   if (files->count == 1) QN_TRY(qn_is_npy(&m->arena, files->at[0], &samples));
   if (samples) {
-    c->sampler = (qn_sampler){.context = c, .run = run_calibration};
+    c->sampler = (qn_sampler){.context = c, .run = run_calibration, .read = read_calibration};
     passes->sampler = &c->sampler;
     return QN_OK;
   }

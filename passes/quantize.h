@@ -91,6 +91,8 @@ typedef qn_status (*qn_see)(void *of, int64_t sample, const qn_value *v, const v
 typedef struct {
   void *context;
   qn_status (*run)(void *context, qn_module *m, qn_see see, void *of);
+  /* f's parameters only, nothing runs. */
+  qn_status (*read)(void *context, const qn_func *f, qn_see see, void *of);
 } qn_sampler;
 /* An element that is not finite is an error that names the layer and the sample. */
 qn_status qn_collect_statistics(qn_module *m, const qn_sampler *sampler, qn_statistics *out) QN_MUST_CHECK;
