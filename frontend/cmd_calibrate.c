@@ -25,7 +25,8 @@ static qn_status collect(const qn_options *o, qn_module *m) {
 
 static qn_status merge(const qn_options *o, qn_module *m) {
   if (o->operands.count == 0) return qn_io_error("quern", "--merge needs files of statistics");
-  if (o->input.count) return qn_io_error("quern", "--merge takes no samples, got '%s'", o->input.at[0]);
+  if (o->input.count)
+    return qn_io_error("quern", "--merge takes no samples, got '%s'", o->input.at[0]);
   qn_statistics all;
   QN_TRY(qn_read_statistics(m, o->operands.at[0], &all));
   for (int i = 1; i < o->operands.count; i++) {
@@ -37,7 +38,8 @@ static qn_status merge(const qn_options *o, qn_module *m) {
 }
 
 qn_status command_calibrate(const qn_options *o) {
-  if (o->output.count != 1) return qn_io_error("quern", "calibrate needs one output, -o STATS.yaml");
+  if (o->output.count != 1)
+    return qn_io_error("quern", "calibrate needs one output, -o STATS.yaml");
   qn_module *m = qn_new_module();
   qn_status status = o->merge ? merge(o, m) : collect(o, m);
   qn_free_module(m);

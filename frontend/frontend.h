@@ -59,6 +59,7 @@ qn_status qn_write_yaml(const char *path, const qn_module *m) QN_MUST_CHECK;
 
 /* -- schema.c: a JSON schema of the YAML form, for editors; from the op and attribute tables. */
 void qn_print_schema(FILE *to);
+void qn_print_quantize_schema(FILE *to); /* scheme.c: the part of the key `quantize` */
 
 /* -- load.c: any model file, by its first bytes and its name's ending. */
 qn_status qn_load_model(const char *path, qn_module *m) QN_MUST_CHECK;

@@ -5,7 +5,8 @@
  * first, and a file of statistics fits only the model that these passes leave. */
 #include "command.h"
 
-static const char float_pipeline[] = "fold-batchnorm,fuse-pad,fuse-activation,pool-to-mean,fold-constants,dce";
+static const char float_pipeline[] =
+    "fold-batchnorm,fuse-pad,fuse-activation,pool-to-mean,fold-constants,dce";
 
 qn_status qn_prepare_float(qn_module *m, const qn_pass_options *passes) {
   if (!qn_main_func(m))

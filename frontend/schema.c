@@ -183,10 +183,12 @@ void qn_print_schema(FILE *to) {
       "q(@scales, axis=0)\",\n"
       "    \"type\": [\"object\", \"null\"], \"additionalProperties\": {\"$ref\": "
       "\"#/definitions/type\"}},\n"
-      "  \"layers\": {\"type\": \"array\", \"items\": {\"$ref\": \"#/definitions/layer\"}},\n",
+      "  \"layers\": {\"type\": \"array\", \"items\": {\"$ref\": \"#/definitions/layer\"}},\n"
+      "  \"quantize\": ",
       to);
+  qn_print_quantize_schema(to);
   fprintf(to,
-          "  \"outputs\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, "
+          ",\n  \"outputs\": {\"type\": \"array\", \"minItems\": 1, \"maxItems\": %d, "
           "\"items\": {\"type\": \"string\"}}\n },\n",
           QN_MAX_IN);
   put_definitions(to);

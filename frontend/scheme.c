@@ -40,6 +40,8 @@ static const char *const method_names[] = {
 #define QN_METHOD(name, doc) #name,
 #include "../passes/quantize.def"
     NULL};
+static const char *const granularities[] = {"channel", "tensor", NULL};
+static const char *const ios[] = {"keep", "int8", NULL};
 
 static int find_word(const char *word, const char *const *words) {
   for (int i = 0; words[i]; i++)
@@ -88,9 +90,8 @@ static qn_status read_activations(reader *r, const qn_node *n) {
 }
 
 static qn_status read_granularity(reader *r, const qn_node *n) {
-  static const char *const words[] = {"channel", "tensor", NULL};
   int i;
-  QN_TRY(read_word(r, n, "'granularity'", words, &i));
+  QN_TRY(read_word(r, n, "'granularity'", granularities, &i));
   r->out->scheme.per_tensor = i == 1;
   return QN_OK;
 }
@@ -119,9 +120,8 @@ static qn_status read_percentile(reader *r, const qn_node *n) {
 }
 
 static qn_status read_io(reader *r, const qn_node *n) {
-  static const char *const words[] = {"keep", "int8", NULL};
   int i;
-  QN_TRY(read_word(r, n, "'io'", words, &i));
+  QN_TRY(read_word(r, n, "'io'", ios, &i));
   r->out->scheme.stored_io = i == 1;
   return QN_OK;
 }
@@ -130,8 +130,7 @@ static qn_status read_io(reader *r, const qn_node *n) {
 static qn_status expect_words(reader *r, const qn_node *n, const char *what, int most) {
   if (n->kind == QN_NODE_SCALAR) return QN_OK;
   QN_TRY(qn_expect_node(&r->y, n, QN_NODE_LIST, what));
-  if (n->count > most)
-    return qn_error(r->y.src, n->loc, "%s has more than %d items", what, most);
+  if (n->count > most) return qn_error(r->y.src, n->loc, "%s has more than %d items", what, most);
   for (int i = 0; i < n->count; i++)
     QN_TRY(qn_expect_node(&r->y, n->item[i], QN_NODE_SCALAR, what));
   return QN_OK;
@@ -168,8 +167,7 @@ static int count_layers(const qn_module *m) {
 
 static qn_status refuse_layer(reader *r, const qn_node *n) {
   int count = 0;
-  const char **names =
-      qn_alloc(arena_of(r), ((size_t)count_layers(r->y.m) + 1) * sizeof *names);
+  const char **names = qn_alloc(arena_of(r), ((size_t)count_layers(r->y.m) + 1) * sizeof *names);
   for (const qn_func *f = r->y.m->funcs; f; f = f->next)
     for (const qn_op *op = f->first; op; op = op->next) names[count++] = op->out->name;
   return qn_error(r->y.src, n->loc, "no layer or op '%s' to keep float%s", n->text,
@@ -180,7 +178,8 @@ static void keep(reader *r, const char **names, const char *name) {
   names[r->out->scheme.keep_count++] = name;
 }
 
-/* Whether the passes that come before quantization put a layer under the name of this user of it. */
+/* Whether the passes that come before quantization put a layer under the name of this user of it.
+ */
 static bool gives_name(const qn_op *op) {
   return op->code == QN_OP_relu || op->code == QN_OP_relu6 || op->code == QN_OP_clip ||
          op->code == QN_OP_batch_norm;
@@ -212,14 +211,31 @@ static qn_status read_keep_float(reader *r, const qn_node *n) {
 
 /* ------------------------------------------------------------------ sections */
 
+#define WORD_OR_WORDS                                                                              \
+  "\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"items\": {\"type\": \"string\"}}]"
+
+/* A key: its value is one of words, or what JSON schema calls `schema`. */
 static const struct {
   const char *key;
   qn_status (*read)(reader *r, const qn_node *n);
-} keys[] = {{"scheme", read_scheme},           {"weights", read_weights},
-            {"activations", read_activations}, {"granularity", read_granularity},
-            {"symmetric", read_symmetric},     {"method", read_method},
-            {"percentile", read_percentile},   {"calibrate", read_calibrate},
-            {"io", read_io},                   {"keep_float", read_keep_float}};
+  const char *const *words;
+  const char *schema, *doc;
+} keys[] = {
+    {"scheme", read_scheme, scheme_names, NULL, "a row of `quern help schemes`"},
+    {"weights", read_weights, weight_names, NULL, "how weights are stored"},
+    {"activations", read_activations, activation_names, NULL, "how activations are stored"},
+    {"granularity", read_granularity, granularities, NULL,
+     "one scale of weights per output channel, or one per layer"},
+    {"symmetric", read_symmetric, NULL, "\"type\": \"boolean\"", "activations have zero point 0"},
+    {"method", read_method, method_names, NULL, "what the range of activations is to cover"},
+    {"percentile", read_percentile, NULL, "\"type\": \"number\", \"minimum\": 50, \"maximum\": 100",
+     "of the method of that name"},
+    {"calibrate", read_calibrate, NULL, WORD_OR_WORDS,
+     "typical inputs, .npy files from this file's folder, or statistics"},
+    {"io", read_io, ios, NULL, "the model's own inputs and outputs: real as before, or stored"},
+    {"keep_float", read_keep_float, NULL, WORD_OR_WORDS,
+     "layers that stay float, by name or by kind of op"},
+};
 enum { KEYS = sizeof keys / sizeof *keys };
 
 static qn_status read_section(reader *r, const qn_node *n) {
@@ -287,4 +303,28 @@ qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization
   }
   if (o->calibrate.count) out->files = o->calibrate;
   return QN_OK;
+}
+
+/* ------------------------------------------------------------------ for editors */
+
+static void put_words(FILE *to, const char *const *words) {
+  fputs("\"enum\": [", to);
+  for (int i = 0; words[i]; i++) fprintf(to, "%s\"%s\"", i ? ", " : "", words[i]);
+  putc(']', to);
+}
+
+void qn_print_quantize_schema(FILE *to) {
+  fputs("{\"description\": \"what --quantize does, kept with the model\", \"anyOf\": [{", to);
+  put_words(to, scheme_names);
+  fputs("},\n    {\"type\": \"object\", \"additionalProperties\": false, \"properties\": {", to);
+  for (int i = 0; i < KEYS; i++) {
+    fprintf(to, "%s\n      \"%s\": {\"description\": \"%s\", ", i ? "," : "", keys[i].key,
+            keys[i].doc);
+    if (keys[i].words)
+      put_words(to, keys[i].words);
+    else
+      fputs(keys[i].schema, to);
+    putc('}', to);
+  }
+  fputs("}}]}", to);
 }

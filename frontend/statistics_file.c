@@ -44,8 +44,8 @@ static void put_distinct(FILE *to, const qn_statistic *s) {
 }
 
 static void put_value(FILE *to, const qn_statistic *s) {
-  fprintf(to, "  - {name: \"%s\", samples: %" PRId64 ", count: %" PRId64 ", zeros: %" PRId64, s->name,
-          s->samples, s->count, s->zeros);
+  fprintf(to, "  - {name: \"%s\", samples: %" PRId64 ", count: %" PRId64 ", zeros: %" PRId64,
+          s->name, s->samples, s->count, s->zeros);
   fputs(", min: ", to);
   qn_print_float(to, s->min);
   fputs(", max: ", to);
@@ -153,8 +153,8 @@ static qn_status read_distinct(qn_yaml_reader *r, const qn_node *n, qn_statistic
 }
 
 static qn_status read_value(qn_yaml_reader *r, const qn_node *n, qn_statistic *out) {
-  static const char *const keys[] = {"name", "samples", "count",   "zeros", "min",
-                                     "max",  "sum_min", "sum_max", "distinct", "bins", NULL};
+  static const char *const keys[] = {"name",    "samples", "count",    "zeros", "min", "max",
+                                     "sum_min", "sum_max", "distinct", "bins",  NULL};
   QN_TRY(qn_expect_node(r, n, QN_NODE_MAP, "a value"));
   QN_TRY(qn_check_keys(r, n, keys, "a value"));
   const qn_node *name;

@@ -16,8 +16,10 @@ void qn_see_distinct(qn_statistic *s, const float *x, int64_t count) {
     int32_t low = 0, high = s->distinct_count;
     while (low < high) {
       int32_t middle = (low + high) / 2;
-      if (s->distinct[middle] < x[i]) low = middle + 1;
-      else high = middle;
+      if (s->distinct[middle] < x[i])
+        low = middle + 1;
+      else
+        high = middle;
     }
     if (low < s->distinct_count && s->distinct[low] == x[i]) continue;
     if (s->distinct_count == QN_DISTINCT) {

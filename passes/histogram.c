@@ -93,8 +93,10 @@ void qn_see_elements(qn_statistic *s, const float *x, int64_t count) {
 
 void qn_merge_statistic(qn_statistic *into, const qn_statistic *from) {
   if (from->count == 0) return;
-  if (from->distinct) qn_see_distinct(into, from->distinct, from->distinct_count);
-  else into->distinct = NULL;
+  if (from->distinct)
+    qn_see_distinct(into, from->distinct, from->distinct_count);
+  else
+    into->distinct = NULL;
   widen(into, from->min, from->max);
   add_bins(into, from->exponent, from->first, from->used, from->bins);
   into->zeros += from->zeros;

@@ -239,8 +239,10 @@ static qn_status add_quantize(work *w, qn_value *v, const char *name, qn_op **ou
   qn_op *old = find_quantize(w, v);
   qn_type stored = v->type;
   stored.elem = qn_activation_elem(w->scheme);
-  if (old) stored = old->out->type;
-  else QN_TRY(quant_of(w, v, &stored.q));
+  if (old)
+    stored = old->out->type;
+  else
+    QN_TRY(quant_of(w, v, &stored.q));
   const char *old_name = old ? old->out->name : name;
   if (old) old->out->name = "";
   qn_op *at = v->kind == QN_RESULT ? v->def : NULL;
@@ -306,8 +308,7 @@ static void store_io(work *w) {
     if (p->type.elem == QN_f32) store_param(w, p);
   for (int i = 0; i < w->f->result_count; i++) {
     qn_op *op = qn_def(w->f->results[i], QN_OP_dequantize);
-    if (op && op->in[0]->type.elem == qn_activation_elem(w->scheme))
-      w->f->results[i] = op->in[0];
+    if (op && op->in[0]->type.elem == qn_activation_elem(w->scheme)) w->f->results[i] = op->in[0];
   }
 }
 
@@ -338,8 +339,10 @@ qn_status qn_check_quantizable(qn_module *m, const qn_scheme *scheme) {
     open_work(&a, m, f, scheme, &w);
     for (const qn_op *op = f->first; op; op = op->next) {
       bool stored = op->code != QN_OP_quantize && qn_elem_is_int(op->out->type.elem);
-      if (stored || (is_integer(&w, op) && is_done(&w, op))) done++;
-      else if (is_integer(&w, op)) open++;
+      if (stored || (is_integer(&w, op) && is_done(&w, op)))
+        done++;
+      else if (is_integer(&w, op))
+        open++;
     }
     qn_free_arena(&a);
   }

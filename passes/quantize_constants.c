@@ -99,8 +99,7 @@ static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_schem
   }
   void *data = qn_alloc(&m->arena, (size_t)qn_bytes(&type));
   round_weights(&p, scheme, scales, data);
-  replace_operand(m, f, op, 1,
-                  qn_add_const(m, qn_format(&m->arena, "%s.q", w->name), &type, data));
+  replace_operand(m, f, op, 1, qn_add_const(m, qn_format(&m->arena, "%s.q", w->name), &type, data));
 }
 
 /* A constant that is no weight: any other operand. */
@@ -122,13 +121,12 @@ static void quantize_operand(qn_module *m, qn_func *f, qn_op *op, int i, const q
     double at = round((double)x[k] / type.q.scale) + type.q.zero;
     qn_put_int(type.elem, data, k, (int64_t)fmin(fmax(at, (double)least), (double)most));
   }
-  replace_operand(m, f, op, i,
-                  qn_add_const(m, qn_format(&m->arena, "%s.q", v->name), &type, data));
+  replace_operand(m, f, op, i, qn_add_const(m, qn_format(&m->arena, "%s.q", v->name), &type, data));
 }
 
 void qn_quantize_constants(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme) {
-  bool is_weighted = op->code == QN_OP_conv2d || op->code == QN_OP_depthwise_conv2d ||
-                     op->code == QN_OP_dense;
+  bool is_weighted =
+      op->code == QN_OP_conv2d || op->code == QN_OP_depthwise_conv2d || op->code == QN_OP_dense;
   if (is_weighted && qn_reals(op->in[1])) quantize_weights(m, f, op, scheme);
   for (int i = 0; !is_weighted && i < op->in_count; i++)
     if (qn_reals(op->in[i])) quantize_operand(m, f, op, i, scheme);

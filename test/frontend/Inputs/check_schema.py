@@ -22,6 +22,7 @@ print("conv2d needs:", needs("conv2d"))
 print("max_pool2d needs:", needs("max_pool2d"))
 print("stride default:", layers["conv2d"]["properties"]["stride"]["default"])
 print("activation words:", *layers["conv2d"]["properties"]["activation"]["enum"])
+print("quantize:", *sorted(schema["properties"]["quantize"]["anyOf"][1]["properties"]))
 
 known = subprocess.run(["quern", "help", "ops"], capture_output=True, text=True, check=True).stdout
 names = [line.split()[0] for line in known.splitlines() if line[:1].isalpha()]
