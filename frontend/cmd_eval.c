@@ -8,8 +8,9 @@
 
 typedef struct {
   int64_t samples;
-  int64_t right;   /* top-1; -1: no labels */
-  int64_t agreed;  /* -1: nothing to compare with */
+  int64_t right;     /* top-1; -1: no labels */
+  int64_t agreed;    /* -1: nothing to compare with */
+  int64_t ref_right; /* top-1 of the other model */
   double sqnr[QN_MAX_IN];
   qn_layer_scores layers;
 } qn_score;
@@ -18,28 +19,37 @@ typedef struct {
 static int64_t argmax(const qn_type *t, const void *data, int64_t sample) {
   int64_t size = qn_count(t), best = 0;
   for (int64_t i = 1; i < size; i++)
-    if (qn_real_at(t, data, sample * size + i) > qn_real_at(t, data, sample * size + best)) best = i;
+    if (qn_real_at(t, data, sample * size + i) > qn_real_at(t, data, sample * size + best))
+      best = i;
   return best;
 }
 
-static qn_status score_labels(qn_runner *r, const char *path, const void *result, qn_score *score) {
+/* Labels as real numbers, one per sample; NULL when none are given. */
+static qn_status read_labels(qn_arena *a, const char *path, int64_t samples, double **out) {
   qn_stack stack;
-  QN_TRY(qn_read_stack(&r->m->arena, path, &stack));
-  const qn_type type = stack.type;
-  const void *labels = stack.data;
-  if (type.elem != QN_u8 && type.elem != QN_i8 && type.elem != QN_i16 && type.elem != QN_i32 &&
-      type.elem != QN_i64)
+  *out = NULL;
+  if (!path) return QN_OK;
+  QN_TRY(qn_read_stack(a, path, &stack));
+  const qn_type *type = &stack.type;
+  if (type->elem != QN_u8 && type->elem != QN_i8 && type->elem != QN_i16 && type->elem != QN_i32 &&
+      type->elem != QN_i64)
     return qn_error(&stack.src, qn_nowhere, "labels must be integers, got %s",
-                    qn_elem_name(type.elem));
-  if (qn_count(&type) != score->samples)
+                    qn_elem_name(type->elem));
+  if (qn_count(type) != samples)
     return qn_error(&stack.src, qn_nowhere, "%" PRId64 " labels for %" PRId64 " samples",
-                    qn_count(&type), score->samples);
-  score->right = 0;
-  for (int64_t n = 0; n < score->samples; n++) {
-    double label = type.elem == QN_i64 ? (double)((const int64_t *)labels)[n] : qn_real_at(&type, labels, n);
-    score->right += (double)argmax(&r->f->results[0]->type, result, n) == label;
-  }
+                    qn_count(type), samples);
+  *out = qn_alloc(a, (size_t)samples * sizeof **out);
+  for (int64_t n = 0; n < samples; n++) (*out)[n] = (double)qn_int_at(type->elem, stack.data, n);
   return QN_OK;
+}
+
+/* How many samples' largest elements are the labels'; -1 without labels. */
+static int64_t count_right(const qn_type *t, const void *results, const double *labels,
+                           int64_t samples) {
+  int64_t right = 0;
+  for (int64_t n = 0; labels && n < samples; n++)
+    right += (double)argmax(t, results, n) == labels[n];
+  return labels ? right : -1;
 }
 
 static double sqnr(const qn_type *t, const void *x, const qn_type *ref_type, const void *ref,
@@ -54,14 +64,15 @@ static double sqnr(const qn_type *t, const void *x, const qn_type *ref_type, con
 }
 
 static qn_status score_against(const qn_options *o, const qn_options *plain, qn_runner *r,
-                               void *const *results, qn_score *score) {
+                               void *const *results, const double *labels, qn_score *score) {
   qn_runner ref;
   QN_TRY(qn_open_runner(o->against, plain, &ref));
   int64_t count;
   void *wanted[QN_MAX_IN];
   qn_status status = qn_run_samples(&ref, &o->input, &count, wanted);
   if (status == QN_OK && ref.f->result_count != r->f->result_count)
-    status = qn_io_error(o->against, "has %d results, the model %d", ref.f->result_count, r->f->result_count);
+    status = qn_io_error(o->against, "has %d results, the model %d", ref.f->result_count,
+                         r->f->result_count);
   for (int i = 0; status == QN_OK && i < r->f->result_count; i++) {
     const qn_type *t = &r->f->results[i]->type, *ref_type = &ref.f->results[i]->type;
     if (qn_count(t) != qn_count(ref_type)) {
@@ -72,6 +83,7 @@ static qn_status score_against(const qn_options *o, const qn_options *plain, qn_
     score->sqnr[i] = sqnr(t, results[i], ref_type, wanted[i], count * qn_count(t));
   }
   if (status == QN_OK) {
+    score->ref_right = count_right(&ref.f->results[0]->type, wanted[0], labels, count);
     score->agreed = 0;
     for (int64_t n = 0; n < count; n++)
       score->agreed += argmax(&r->f->results[0]->type, results[0], n) ==
@@ -83,8 +95,10 @@ static qn_status score_against(const qn_options *o, const qn_options *plain, qn_
 
 /* One number as JSON has it: infinite is null. */
 static void print_json_real(const char *before, double x) {
-  if (isfinite(x)) printf("%s%.2f", before, x);
-  else printf("%snull", before);
+  if (isfinite(x))
+    printf("%s%.2f", before, x);
+  else
+    printf("%snull", before);
 }
 
 static void print_json_layers(const qn_layer_scores *layers) {
@@ -104,6 +118,7 @@ static void print_score(const qn_score *s, const qn_func *f, bool json) {
     printf("{\"samples\": %" PRId64, s->samples);
     if (s->right >= 0) printf(", \"top1\": %.3f", (double)s->right * percent);
     if (s->agreed >= 0) {
+      if (s->ref_right >= 0) printf(", \"against_top1\": %.3f", (double)s->ref_right * percent);
       printf(", \"agreement\": %.3f, \"sqnr_db\": [", (double)s->agreed * percent);
       for (int i = 0; i < f->result_count; i++) print_json_real(i ? ", " : "", s->sqnr[i]);
       printf("]");
@@ -116,6 +131,8 @@ static void print_score(const qn_score *s, const qn_func *f, bool json) {
   if (s->right >= 0)
     printf("top-1      %.2f %% (%" PRId64 ")\n", (double)s->right * percent, s->right);
   if (s->agreed < 0) return;
+  if (s->ref_right >= 0)
+    printf("against    %.2f %% (%" PRId64 ")\n", (double)s->ref_right * percent, s->ref_right);
   printf("agreement  %.2f %% (%" PRId64 ")\n", (double)s->agreed * percent, s->agreed);
   for (int i = 0; i < f->result_count; i++)
     printf("sqnr       %.2f dB (%s)\n", s->sqnr[i], f->results[i]->name);
@@ -128,12 +145,14 @@ static qn_status evaluate(const qn_options *o, const char *path, qn_runner *r) {
   qn_score score = {.right = -1, .agreed = -1};
   void *results[QN_MAX_IN];
   QN_TRY(qn_run_samples(r, &o->input, &score.samples, results));
-  if (o->labels) QN_TRY(score_labels(r, o->labels, results[0], &score));
+  double *labels;
+  QN_TRY(read_labels(&r->m->arena, o->labels, score.samples, &labels));
+  score.right = count_right(&r->f->results[0]->type, results[0], labels, score.samples);
   qn_options plain = *o; /* the other model as it is in its file */
   plain.quantize = "float";
   plain.config = NULL;
   plain.calibrate.count = 0;
-  if (o->against) QN_TRY(score_against(o, &plain, r, results, &score));
+  if (o->against) QN_TRY(score_against(o, &plain, r, results, labels, &score));
   if (o->layers) QN_TRY(qn_score_layers(&r->m->arena, path, o, &plain, &score.layers));
   print_score(&score, r->f, o->json);
   return QN_OK;
@@ -143,7 +162,8 @@ qn_status command_eval(const qn_options *o) {
   const char *path;
   QN_TRY(qn_one_operand(o, &path));
   if (!o->labels && !o->against)
-    return qn_io_error("quern", "eval needs labels (-l LABELS.npy) or a model to compare with (--against)");
+    return qn_io_error("quern",
+                       "eval needs labels (-l LABELS.npy) or a model to compare with (--against)");
   if (o->layers && !o->against)
     return qn_io_error("quern", "--layers needs a model to compare with, --against");
   qn_runner r;
