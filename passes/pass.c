@@ -11,7 +11,8 @@ const qn_pass qn_passes[] = {
 /* fold-constants comes after fuse-int8, which wants to see that a weight is the dequantized value
  * of an int8 constant; plan-memory comes last, because every other pass changes lifetimes. */
 const char qn_default_pipeline[] =
-    "fold-batchnorm,fuse-pad,fuse-activation,fuse-int8,fold-constants,dce,plan-memory";
+    "fold-batchnorm,fuse-pad,fuse-activation,fuse-int8,fold-constants,eliminate-constants,dce,"
+    "plan-memory";
 
 static qn_status find_pass(qn_module *m, const char *name, size_t size, const qn_pass **out) {
   const char *names[sizeof qn_passes / sizeof *qn_passes];
