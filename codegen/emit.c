@@ -16,8 +16,9 @@
 #include "../runtime/quern.h"
 #include "unit.h"
 
-/* One specialised kernel. */
+/* One specialised kernel, or one job's function. */
 typedef struct variant {
+  const qn_job *job; /* or NULL */
   qn_call call;
   uint32_t present; /* operands that are not absent */
   uint32_t shared;  /* operands that overlap the result */
@@ -75,10 +76,18 @@ static LLVMValueRef at_offset(emitter *e, LLVMValueRef base, int64_t offset) {
 /* ------------------------------------------------------------------ specialised kernels */
 
 static int argument_count(const variant *v) {
-  return __builtin_popcount(v->present) + 1 + (v->scratch ? 1 : 0);
+  return __builtin_popcount(v->present) + 1 + (v->scratch ? 1 : 0) +
+         (v->job && v->job->constant_bytes > 0 ? 1 : 0);
+}
+
+static bool same_job(const variant *a, const variant *b) {
+  return a->job->emitter == b->job->emitter && a->present == b->present && a->shared == b->shared &&
+         a->scratch == b->scratch && a->job->shape_bytes == b->job->shape_bytes &&
+         memcmp(a->job->shape, b->job->shape, a->job->shape_bytes) == 0;
 }
 
 static bool same_variant(const variant *a, const variant *b) {
+  if (a->job || b->job) return a->job && b->job && same_job(a, b);
   return a->call.kernel == b->call.kernel && a->call.in_count == b->call.in_count &&
          a->present == b->present && a->shared == b->shared && a->scratch == b->scratch &&
          a->call.param_bytes == b->call.param_bytes &&
@@ -95,9 +104,10 @@ static void mark_arguments(emitter *e, const variant *v) {
   }
   if (!v->shared) qn_add_attribute(e->u, v->function, index, "noalias");
   qn_add_attribute(e->u, v->function, index++, "nonnull");
-  if (!v->scratch) return;
-  qn_add_attribute(e->u, v->function, index, "noalias");
-  qn_add_attribute(e->u, v->function, index, "nonnull");
+  for (; (int)index <= argument_count(v); index++) { /* a job's constants, scratch */
+    qn_add_attribute(e->u, v->function, index, "noalias");
+    qn_add_attribute(e->u, v->function, index, "nonnull");
+  }
 }
 
 /* The body: operands into an array, and the kernel. */
@@ -123,6 +133,17 @@ static void emit_kernel_call(emitter *e, const variant *v, LLVMValueRef kernel, 
   LLVMBuildRetVoid(e->b);
 }
 
+/* The function of a job, whose body qn_emit_bodies writes. */
+static void declare_job(emitter *e, variant *v) {
+  const char *name = qn_format(arena(e), "%s_%d", v->job->emitter->name, e->variant_count++);
+  v->function = LLVMAddFunction(e->u->module, name, v->type);
+  qn_set_function_attributes(e->u, v->function);
+  mark_arguments(e, v);
+  qn_body *body = qn_alloc(arena(e), sizeof *body);
+  *body = (qn_body){v->job, v->function, e->u->bodies};
+  e->u->bodies = body;
+}
+
 /* The function for `wanted`, made when it is the first of its kind. The builder is left anywhere.
  */
 static qn_status find_variant(emitter *e, const variant *wanted, const variant **out) {
@@ -131,40 +152,46 @@ static qn_status find_variant(emitter *e, const variant *wanted, const variant *
     *out = *end;
     if (same_variant(*end, wanted)) return QN_OK;
   }
+  variant *v = *end = qn_alloc(arena(e), sizeof *v);
+  *v = *wanted;
+  *out = v;
+  LLVMTypeRef types[QN_MAX_IN + 3];
+  for (int i = 0; i < argument_count(v); i++) types[i] = e->u->pointer;
+  v->type = LLVMFunctionType(e->u->nothing, types, (unsigned)argument_count(v), 0);
+  if (v->job) {
+    declare_job(e, v);
+    return QN_OK;
+  }
   const char *kernel_name = qn_kernel_names[wanted->call.kernel];
   LLVMValueRef kernel =
       LLVMGetNamedFunction(e->u->module, qn_format(arena(e), "qn_kernel_%s", kernel_name));
   if (!kernel) return qn_bug("the runtime has no kernel '%s'", kernel_name);
-
-  variant *v = *end = qn_alloc(arena(e), sizeof *v);
-  *v = *wanted;
-  LLVMTypeRef types[QN_MAX_IN + 2];
-  for (int i = 0; i < argument_count(v); i++) types[i] = e->u->pointer;
-  v->type = LLVMFunctionType(e->u->nothing, types, (unsigned)argument_count(v), 0);
   const char *name = qn_format(arena(e), "%s_%d", kernel_name, e->variant_count++);
   v->function = add_function(e, name, v->type);
   LLVMSetLinkage(v->function, LLVMInternalLinkage);
   qn_add_attribute(e->u, v->function, LLVMAttributeFunctionIndex, "noinline");
   mark_arguments(e, v);
   emit_kernel_call(e, v, kernel, name);
-  *out = v;
   return QN_OK;
 }
 
 /* ------------------------------------------------------------------ the main function */
 
+static LLVMValueRef weight_address(emitter *e, const void *data, int64_t bytes) {
+  const qn_weight *w = qn_find_weight(&e->u->weights, data, bytes);
+  return at_offset(e, w->decoded ? e->decoded : e->u->blob, w->offset);
+}
+
 /* The address of a place, inside NAME_run. */
 static LLVMValueRef address(emitter *e, const qn_place *place) {
   const qn_unit *u = e->u;
-  const qn_weight *w;
   switch (place->kind) {
   case QN_IN_INPUT: return LLVMGetParam(e->run, (unsigned)(1 + place->index));
   case QN_IN_OUTPUT: return LLVMGetParam(e->run, (unsigned)(1 + e->input_count + place->index));
   case QN_IN_MEMORY: return at_offset(e, LLVMGetParam(e->run, 0), u->plan_offset + place->offset);
   case QN_IN_CONST: break;
   }
-  w = qn_find_weight(&u->weights, place->value);
-  return at_offset(e, w->decoded ? e->decoded : u->blob, w->offset);
+  return weight_address(e, place->value->data, qn_bytes(&place->value->type));
 }
 
 static bool overlap(const qn_place *a, int64_t a_bytes, const qn_place *b, int64_t b_bytes) {
@@ -173,32 +200,57 @@ static bool overlap(const qn_place *a, int64_t a_bytes, const qn_place *b, int64
   return a->offset < b->offset + b_bytes && b->offset < a->offset + a_bytes;
 }
 
-/* Calls the kernel on values where they are; the result's place is given, not the result's value's,
- * because results are also copied into further outputs. */
-static qn_status emit_call(emitter *e, const qn_call *call, const qn_place *out, int64_t out_bytes,
-                           int64_t scratch, const char **out_kernel) {
-  variant wanted = {.call = *call, .scratch = call->scratch_bytes > 0};
-  LLVMValueRef arguments[QN_MAX_IN + 2];
+/* What runs an op, and where its result and its scratch are. The result's place is given, not the
+ * result's value's, because results are also copied into further outputs. */
+typedef struct {
+  const qn_job *job; /* or NULL: the kernel */
+  const qn_call *call;
+  qn_place out;
+  int64_t out_bytes, scratch;
+} step;
+
+/* The scratch's offset in memory, 0 when none is needed. */
+static qn_status find_scratch(emitter *e, const step *s, int64_t *out) {
+  *out = 0;
+  if (s->job) {
+    *out = s->job->scratch_bytes > 0 ? e->u->scratch : 0;
+  } else if (s->call->scratch_bytes > 0) {
+    if (s->scratch < 0)
+      return qn_bug("'%s' has no scratch memory", qn_kernel_names[s->call->kernel]);
+    *out = e->u->plan_offset + s->scratch;
+  }
+  return QN_OK;
+}
+
+/* Calls the kernel or the job's function on values where they are. */
+static qn_status emit_call(emitter *e, const step *s, const char **out_kernel) {
+  const qn_call *call = s->call;
+  variant wanted = {.job = s->job, .call = *call};
+  wanted.scratch = (s->job ? s->job->scratch_bytes : call->scratch_bytes) > 0;
+  LLVMValueRef arguments[QN_MAX_IN + 3];
   unsigned count = 0;
   LLVMBasicBlockRef here = LLVMGetLastBasicBlock(e->run);
   LLVMPositionBuilderAtEnd(e->b, here);
   for (int i = 0; i < call->in_count; i++) {
     if (!call->in[i]) continue;
     qn_place place = qn_place_of(e->u->f, call->in[i]);
+    if (s->job && place.kind == QN_IN_CONST) continue;
     if (place.kind == QN_IN_MEMORY && place.offset < 0)
       return qn_bug("'%%%s' has no place in memory; run pass 'plan-memory'", call->in[i]->name);
     wanted.present |= 1u << i;
-    if (overlap(&place, qn_bytes(&call->in[i]->type), out, out_bytes)) wanted.shared |= 1u << i;
+    if (overlap(&place, qn_bytes(&call->in[i]->type), &s->out, s->out_bytes))
+      wanted.shared |= 1u << i;
     arguments[count++] = address(e, &place);
   }
-  if (out->kind == QN_IN_MEMORY && out->offset < 0)
+  if (s->out.kind == QN_IN_MEMORY && s->out.offset < 0)
     return qn_bug("a result of '%s' has no place in memory; run pass 'plan-memory'",
                   qn_kernel_names[call->kernel]);
-  arguments[count++] = address(e, out);
-  if (wanted.scratch) {
-    if (scratch < 0) return qn_bug("'%s' has no scratch memory", qn_kernel_names[call->kernel]);
-    arguments[count++] = at_offset(e, LLVMGetParam(e->run, 0), e->u->plan_offset + scratch);
-  }
+  arguments[count++] = address(e, &s->out);
+  if (s->job && s->job->constant_bytes > 0)
+    arguments[count++] = weight_address(e, s->job->constants, s->job->constant_bytes);
+  int64_t scratch;
+  QN_TRY(find_scratch(e, s, &scratch));
+  if (wanted.scratch) arguments[count++] = at_offset(e, LLVMGetParam(e->run, 0), scratch);
   const variant *v = NULL;
   QN_TRY(find_variant(e, &wanted, &v));
   LLVMPositionBuilderAtEnd(e->b, here);
@@ -209,7 +261,7 @@ static qn_status emit_call(emitter *e, const qn_call *call, const qn_place *out,
   return QN_OK;
 }
 
-static qn_status emit_op(emitter *e, const qn_op *op, const char **out_kernel) {
+static qn_status emit_op(emitter *e, const qn_op *op, const qn_job *job, const char **out_kernel) {
   *out_kernel = "";
   qn_place out = qn_place_of(e->u->f, op->out);
   if (qn_ops[op->code].view) {
@@ -218,7 +270,8 @@ static qn_status emit_op(emitter *e, const qn_op *op, const char **out_kernel) {
   }
   qn_call call;
   qn_bind(op, &call);
-  return emit_call(e, &call, &out, qn_bytes(&op->out->type), op->scratch, out_kernel);
+  const step s = {job, &call, out, qn_bytes(&op->out->type), op->scratch};
+  return emit_call(e, &s, out_kernel);
 }
 
 /* A result that is a constant, a parameter, or another output too. */
@@ -229,8 +282,9 @@ static qn_status emit_result(emitter *e, int index) {
   const qn_copy_params params = {.bytes = (int32_t)qn_bytes(&v->type)};
   qn_call call = {.kernel = QN_KERNEL_copy, .param_bytes = sizeof params, .in_count = 1, .in = {v}};
   memcpy(call.params, &params, sizeof params);
+  const step s = {NULL, &call, to, params.bytes, -1};
   const char *kernel;
-  return emit_call(e, &call, &to, params.bytes, -1, &kernel);
+  return emit_call(e, &s, &kernel);
 }
 
 void qn_emit_memory_check(qn_unit *u, LLVMBuilderRef b, LLVMValueRef function, unsigned index,
@@ -264,7 +318,8 @@ static qn_status emit_run(emitter *e) {
   LLVMValueRef memory = LLVMGetParam(e->run, 0);
   e->decoded = is_split(e->u) ? LLVMBuildLoad2(e->b, e->u->pointer, memory, "decoded") : memory;
   int i = 0;
-  for (const qn_op *op = f->first; op; op = op->next) QN_TRY(emit_op(e, op, &e->u->kernels[i++]));
+  for (const qn_op *op = f->first; op; op = op->next, i++)
+    QN_TRY(emit_op(e, op, e->u->jobs[i], &e->u->kernels[i]));
   for (i = 0; i < f->result_count; i++) QN_TRY(emit_result(e, i));
   LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
   LLVMBuildRet(e->b, number(e->u->i32, QUERN_OK));

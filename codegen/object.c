@@ -1,8 +1,9 @@
 /* A planned module -> a checked object, assembly or LLVM text, and its C header.
  *
- * Order: plan the weights; read the runtime; emit the model; optimise, without the weights' bytes;
- * attach them; let the back end make an object; add the helpers that it found missing and repeat;
- * check. The module is copied before every emission, because the back end changes what it emits. */
+ * Order: choose kernels; plan the weights; read the runtime; emit the model; optimise, without the
+ * weights' bytes; write the tuned kernels, which need no optimisation; attach the weights; let the
+ * back end make an object; add the helpers that it found missing and repeat; check. The module is
+ * copied before every emission, because the back end changes what it emits. */
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Core.h>
 #include <llvm-c/ErrorHandling.h>
@@ -75,6 +76,8 @@ static qn_status build_code(qn_unit *u) {
   QN_TRY(qn_emit_model(u));
   QN_TRY(verify(u));
   QN_TRY(qn_optimize_module(u, u->module, "globaldce,always-inline,globaldce"));
+  qn_emit_bodies(u);
+  QN_TRY(verify(u));
   attach_weights(u);
   return QN_OK;
 }
@@ -181,10 +184,15 @@ static qn_status build(qn_unit *u, qn_object *out) {
 }
 
 static qn_status plan(qn_unit *u) {
-  QN_TRY(qn_plan_weights(u->m, u->f, u->options->weights, &u->weights));
+  qn_choose_kernels(u);
+  QN_TRY(qn_plan_weights(u));
   bool split = u->options->split && u->weights.decoder;
   u->plan_offset = split ? SPLIT_BYTES : u->weights.memory_bytes;
   u->memory_bytes = u->plan_offset + qn_memory_bytes(u->f);
+  if (u->scratch_bytes > 0) {
+    u->scratch = (u->memory_bytes + 63) / 64 * 64;
+    u->memory_bytes = u->scratch + u->scratch_bytes;
+  }
   int count = 0;
   for (const qn_op *op = u->f->first; op; op = op->next) count++;
   u->kernels = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *u->kernels);
@@ -211,12 +219,12 @@ qn_status qn_compile(qn_module *m, const qn_compile_options *options, qn_object 
   qn_unit u = {.m = m, .f = qn_main_func(m), .options = options};
   *out = (qn_object){0};
   if (!u.f) return qn_error(&m->src, qn_nowhere, "a model needs one function, or one named 'main'");
-  QN_TRY(plan(&u));
   LLVMResetFatalErrorHandler();
   LLVMInstallFatalErrorHandler(on_fatal_error);
   QN_TRY(qn_open_machine(options, &u.machine));
   open_context(&u);
-  qn_status status = build(&u, out);
+  qn_status status = plan(&u);
+  if (status == QN_OK) status = build(&u, out);
   if (u.module) LLVMDisposeModule(u.module);
   LLVMDisposeTargetData(u.layout);
   LLVMContextDispose(u.context);

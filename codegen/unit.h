@@ -6,10 +6,53 @@
 #include <llvm-c/TargetMachine.h>
 #include "codegen.h"
 
+/* -- choose.c: tuned kernels. An op is a call of its runtime kernel, or of a function that an
+ * emitter (a row of emitters.def) writes for the op's shape and the target's instructions. */
+typedef struct qn_unit qn_unit;
+typedef struct qn_build qn_build; /* build.h */
+
+/* What the processor can do, from the target machine's features. */
+typedef enum { QN_NEEDS_NOTHING, QN_NEEDS_avx512vnni, QN_CAPABILITY_COUNT } qn_capability;
+
+struct qn_emitter;
+
+/* One op that an emitter has taken. The function's arguments are addresses: operands that are not
+ * constants, in order; the result; `constants` if there are any; scratch if there is any. */
+typedef struct {
+  const struct qn_emitter *emitter;
+  const void *shape; /* all that the code depends on, padding bytes 0: ops with equal ones share it */
+  size_t shape_bytes;
+  const void *constants; /* bytes that the object stores, aligned to 64, in place of the operands' */
+  int64_t constant_bytes;
+  int64_t scratch_bytes; /* aligned to 64, contents undefined before and after */
+} qn_job;
+
+/* A row of emitters.def.
+ * take   fills *job (in the arena; `emitter` is set) and returns true if the op has a shape, constant
+ *        operands and a contract for which the emitter's code is exact and worth it. call is the
+ *        op's, bound; qn_constant tells which operands are constants
+ * emit   the body of the job's function, whose builder stands at its entry, up to and without the
+ *        return. arguments are the function's. Not optimised any more: what is emitted stays. Reads
+ *        job->shape and what the target is, nothing else of the job */
+typedef struct qn_emitter {
+  const char *name, *doc;
+  qn_kernel kernel;
+  qn_capability needs;
+  bool (*take)(qn_unit *u, const qn_call *call, qn_job *job);
+  void (*emit)(qn_build *b, const qn_job *job, LLVMValueRef *arguments);
+} qn_emitter;
+extern const qn_emitter qn_emitters[]; /* ends with a NULL name */
+
+/* Gives every op of u->f that an emitter takes its job: u->jobs, u->scratch_bytes. */
+void qn_choose_kernels(qn_unit *u);
+bool qn_can(const qn_unit *u, qn_capability what);
+/* The data of a constant operand (or a view of one); NULL when it is no constant or absent. */
+const void *qn_constant(const qn_unit *u, const qn_value *v);
+
 /* -- weights.c: where constants are, in the object and when the model runs. */
 typedef struct {
-  const qn_value *value;
-  int64_t bytes;
+  const void *data;
+  int64_t bytes, align, elem_bytes;
   int64_t offset; /* in the blob, or in memory when decoded */
   bool decoded;
 } qn_weight;
@@ -26,23 +69,33 @@ typedef struct {
   int64_t memory_bytes;         /* rounded up to 64 */
 } qn_weight_plan;
 
-/* Every constant that f's calls read or f returns, identical ones once. */
-qn_status qn_plan_weights(qn_module *m, const qn_func *f, qn_weights form,
-                          qn_weight_plan *out) QN_MUST_CHECK;
-const qn_weight *qn_find_weight(const qn_weight_plan *plan, const qn_value *value);
+/* Every constant that f's calls read or f returns, and those of u's jobs, identical ones once. Sets
+ * u->weights. */
+qn_status qn_plan_weights(qn_unit *u) QN_MUST_CHECK;
+const qn_weight *qn_find_weight(const qn_weight_plan *plan, const void *data, int64_t bytes);
 
 /* -- target.c */
 /* LLVM's machine for the row. Initialises LLVM's targets. */
 qn_status qn_open_machine(const qn_compile_options *options,
                           LLVMTargetMachineRef *out) QN_MUST_CHECK;
 
+/* A job's function: declared with the model, written after the optimisation. */
+typedef struct qn_body {
+  const qn_job *job;
+  LLVMValueRef function;
+  struct qn_body *next;
+} qn_body;
+
 /* One compilation. Owned by qn_compile; the rest borrows it. */
-typedef struct {
+struct qn_unit {
   qn_module *m;
   const qn_func *f;
   const qn_compile_options *options;
+  const qn_job **jobs; /* by op of f, in order; NULL: the runtime's kernel */
+  qn_body *bodies;
+  int64_t scratch_bytes, scratch; /* what all jobs share: so many bytes, at this offset of memory */
   qn_weight_plan weights;
-  int64_t memory_bytes; /* what is in front of the plan's memory, and that */
+  int64_t memory_bytes; /* what is in front of the plan's memory, that, and the jobs' scratch */
   int64_t plan_offset;  /* in front of it: decoded weights or, if they are split off, their address */
   LLVMContextRef context;
   LLVMTargetMachineRef machine;
@@ -53,7 +106,7 @@ typedef struct {
   const char **kernels; /* per op: the name of the function that computes it */
   const char *failure;  /* LLVM's first error, or NULL */
   struct qn_frame *frames; /* what the last emission said of stack frames */
-} qn_unit;
+};
 
 /* -- runtime.c: runtime/ as an LLVM module. */
 /* The runtime's bitcode for the unit's target. The kernels and what they call are always inlined
@@ -69,6 +122,8 @@ qn_status qn_optimize_module(qn_unit *u, LLVMModuleRef module, const char *first
 
 /* -- emit.c: the main function as calls of specialised kernels, and the exported symbols. */
 qn_status qn_emit_model(qn_unit *u) QN_MUST_CHECK;
+/* The bodies of the jobs' functions, which qn_emit_model has declared. */
+void qn_emit_bodies(qn_unit *u);
 /* Returns QUERN_EALIGN from function when its argument `index`, a memory of so many bytes, is NULL
  * or misaligned. */
 void qn_emit_memory_check(qn_unit *u, LLVMBuilderRef b, LLVMValueRef function, unsigned index,

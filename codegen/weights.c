@@ -23,46 +23,44 @@ static uint64_t hash_bytes(const unsigned char *bytes, int64_t size) {
   return h ^ (h >> 32);
 }
 
-/* The slot of v's bytes, or the empty one where they belong. */
-static int *find_slot(const qn_weight_plan *plan, const qn_value *v) {
-  int64_t bytes = qn_bytes(&v->type);
+/* The slot of these bytes, or the empty one where they belong. */
+static int *find_slot(const qn_weight_plan *plan, const void *data, int64_t bytes) {
   unsigned mask = (unsigned)plan->slots - 1;
-  unsigned i = (unsigned)hash_bytes(v->data, bytes) & mask;
+  unsigned i = (unsigned)hash_bytes(data, bytes) & mask;
   for (; plan->slot[i]; i = (i + 1) & mask) {
     const qn_weight *w = &plan->at[plan->slot[i] - 1];
-    if (w->bytes == bytes && memcmp(w->value->data, v->data, (size_t)bytes) == 0) break;
+    if (w->bytes == bytes && memcmp(w->data, data, (size_t)bytes) == 0) break;
   }
   return &plan->slot[i];
 }
 
-const qn_weight *qn_find_weight(const qn_weight_plan *plan, const qn_value *value) {
-  int index = *find_slot(plan, value);
+const qn_weight *qn_find_weight(const qn_weight_plan *plan, const void *data, int64_t bytes) {
+  int index = *find_slot(plan, data, bytes);
   return index ? &plan->at[index - 1] : NULL;
 }
 
-static void add_weight(qn_weight_plan *plan, const qn_value *v) {
-  int *slot = find_slot(plan, v);
-  if (*slot) return;
-  plan->at[plan->count] = (qn_weight){.value = v, .bytes = qn_bytes(&v->type)};
-  *slot = ++plan->count;
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static void add_weight(qn_weight_plan *plan, const qn_weight *wanted) {
+  int *slot = find_slot(plan, wanted->data, wanted->bytes);
+  if (!*slot) {
+    plan->at[plan->count] = *wanted;
+    *slot = ++plan->count;
+  }
+  qn_weight *w = &plan->at[*slot - 1];
+  w->align = most(w->align, wanted->align);
 }
 
 static void add_place(qn_weight_plan *plan, const qn_func *f, const qn_value *v) {
   qn_place place = qn_place_of(f, v);
-  if (place.kind == QN_IN_CONST) add_weight(plan, place.value);
+  if (place.kind != QN_IN_CONST) return;
+  qn_weight w = {.data = place.value->data, .bytes = qn_bytes(&place.value->type)};
+  w.elem_bytes = most(qn_elem_bits(place.value->type.elem) / 8, 1);
+  w.align = w.bytes >= 1024 ? 64 : w.bytes >= 64 ? 16 : most(w.elem_bytes, 4);
+  add_weight(plan, &w);
 }
 
 static int64_t align_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
-static int64_t alignment(const qn_weight *w) {
-  int64_t element = qn_elem_bits(w->value->type.elem) / 8;
-  return w->bytes >= 1024 ? 64 : w->bytes >= 64 ? 16 : element > 4 ? element : 4;
-}
-
-static int64_t element_bytes(const qn_weight *w) {
-  int64_t bytes = qn_elem_bits(w->value->type.elem) / 8;
-  return bytes ? bytes : 1;
-}
 
 /* Gives the tensors that are decoded, or those that are not, their offsets from 0, in groups of
  * equal alignment and element size. Returns the end. */
@@ -72,7 +70,7 @@ static int64_t place_weights(qn_weight_plan *plan, bool decoded) {
     for (int64_t element = 1; element <= 8; element *= 2) {
       for (int i = 0; i < plan->count; i++) {
         qn_weight *w = &plan->at[i];
-        if (w->decoded != decoded || alignment(w) != class || element_bytes(w) != element) continue;
+        if (w->decoded != decoded || w->align != class || w->elem_bytes != element) continue;
         w->offset = align_up(end, class);
         end = w->offset + w->bytes;
       }
@@ -82,8 +80,8 @@ static int64_t place_weights(qn_weight_plan *plan, bool decoded) {
 }
 
 static qn_coded_tensor coded_tensor(const qn_weight *w) {
-  return (qn_coded_tensor){w->value->data, (uint32_t)w->bytes, (uint32_t)w->offset,
-                           (uint32_t)element_bytes(w)};
+  return (qn_coded_tensor){w->data, (uint32_t)w->bytes, (uint32_t)w->offset,
+                           (uint32_t)w->elem_bytes};
 }
 
 static bool gets_smaller(qn_arena *a, const qn_codec *codec, const qn_weight *w) {
@@ -128,21 +126,30 @@ static void fill_blob(qn_arena *a, qn_weight_plan *plan, const uint8_t *stream) 
   if (stream) memcpy(plan->blob + plan->stream, stream, (size_t)plan->stream_bytes);
   for (int i = 0; i < plan->count; i++) {
     const qn_weight *w = &plan->at[i];
-    if (!w->decoded) memcpy(plan->blob + w->offset, w->value->data, (size_t)w->bytes);
+    if (!w->decoded) memcpy(plan->blob + w->offset, w->data, (size_t)w->bytes);
   }
 }
 
-static void find_weights(qn_arena *a, const qn_func *f, qn_weight_plan *plan) {
-  int most = f->result_count;
-  for (const qn_op *op = f->first; op; op = op->next) most += QN_MAX_IN;
+static void add_job(qn_weight_plan *plan, const qn_job *job) {
+  const qn_weight w = {
+      .data = job->constants, .bytes = job->constant_bytes, .align = 64, .elem_bytes = 1};
+  if (w.bytes > 0) add_weight(plan, &w);
+}
+
+static void find_weights(qn_unit *u, qn_weight_plan *plan) {
+  const qn_func *f = u->f;
+  qn_arena *a = &u->m->arena;
+  int count = f->result_count, number = 0;
+  for (const qn_op *op = f->first; op; op = op->next) count += QN_MAX_IN;
   plan->slots = 16;
-  while (plan->slots < 2 * most) plan->slots *= 2;
+  while (plan->slots < 2 * count) plan->slots *= 2;
   plan->slot = qn_alloc(a, (size_t)plan->slots * sizeof *plan->slot);
-  plan->at = qn_alloc(a, (size_t)most * sizeof *plan->at);
-  for (const qn_op *op = f->first; op; op = op->next) {
+  plan->at = qn_alloc(a, (size_t)count * sizeof *plan->at);
+  for (const qn_op *op = f->first; op; op = op->next, number++) {
+    if (u->jobs[number]) add_job(plan, u->jobs[number]);
     qn_call call;
     qn_bind(op, &call);
-    for (int i = 0; i < call.in_count; i++) {
+    for (int i = 0; i < call.in_count && !u->jobs[number]; i++) {
       if (call.in[i]) add_place(plan, f, call.in[i]);
     }
   }
@@ -157,13 +164,16 @@ static qn_status check_total(const qn_module *m, const qn_weight_plan *plan) {
                   (long long)total, INT32_MAX);
 }
 
-qn_status qn_plan_weights(qn_module *m, const qn_func *f, qn_weights form, qn_weight_plan *out) {
+qn_status qn_plan_weights(qn_unit *u) {
+  qn_weight_plan *out = &u->weights;
+  qn_arena *a = &u->m->arena;
   *out = (qn_weight_plan){0};
-  find_weights(&m->arena, f, out);
-  QN_TRY(check_total(m, out));
+  find_weights(u, out);
+  QN_TRY(check_total(u->m, out));
   const uint8_t *stream = NULL;
-  if (form == QN_WEIGHTS_CODED) stream = code_weights(&m->arena, out, qn_find_codec("range"));
+  if (u->options->weights == QN_WEIGHTS_CODED)
+    stream = code_weights(a, out, qn_find_codec("range"));
   for (int i = 0; i < out->count && !stream; i++) out->at[i].decoded = false;
-  fill_blob(&m->arena, out, stream);
+  fill_blob(a, out, stream);
   return QN_OK;
 }

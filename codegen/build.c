@@ -1,0 +1,156 @@
+/* build.h on LLVM's C interface. */
+#include "build.h"
+#include <string.h>
+
+/* ------------------------------------------------------------------ values */
+
+LLVMValueRef qn_i32(qn_build *b, int64_t n) {
+  return LLVMConstInt(b->u->i32, (unsigned long long)n, 1);
+}
+
+LLVMValueRef qn_index(qn_build *b, int64_t n) {
+  return LLVMConstInt(b->u->size, (unsigned long long)n, 1);
+}
+
+LLVMValueRef qn_times(qn_build *b, LLVMValueRef index, int64_t n) {
+  return LLVMBuildMul(b->b, index, qn_index(b, n), "");
+}
+
+LLVMTypeRef qn_vector(LLVMTypeRef element, int count) {
+  return LLVMVectorType(element, (unsigned)count);
+}
+
+static LLVMValueRef splat(LLVMValueRef element, int count) {
+  LLVMValueRef at[64];
+  for (int i = 0; i < count; i++) at[i] = element;
+  return LLVMConstVector(at, (unsigned)count);
+}
+
+LLVMValueRef qn_splat_i8(qn_build *b, int value, int count) {
+  return splat(LLVMConstInt(b->u->i8, (unsigned long long)(value & 255), 0), count);
+}
+
+LLVMValueRef qn_splat_i32(qn_build *b, int64_t value, int count) {
+  return splat(qn_i32(b, value), count);
+}
+
+LLVMValueRef qn_indices(qn_build *b, const int *at, int count) {
+  LLVMValueRef value[64];
+  for (int i = 0; i < count; i++) value[i] = qn_i32(b, at[i]);
+  return LLVMConstVector(value, (unsigned)count);
+}
+
+LLVMValueRef qn_broadcast_value(qn_build *b, LLVMValueRef element, int count) {
+  LLVMTypeRef type = qn_vector(LLVMTypeOf(element), count);
+  LLVMValueRef one = LLVMBuildInsertElement(b->b, LLVMGetPoison(type), element, qn_i32(b, 0), "");
+  return LLVMBuildShuffleVector(b->b, one, LLVMGetPoison(type), qn_splat_i32(b, 0, count), "");
+}
+
+static LLVMValueRef reinterpret(qn_build *b, LLVMValueRef value, LLVMTypeRef type) {
+  return LLVMTypeOf(value) == type ? value : LLVMBuildBitCast(b->b, value, type, "");
+}
+
+LLVMValueRef qn_call_intrinsic(qn_build *b, const char *name, LLVMTypeRef result,
+                               LLVMTypeRef *overload, int overload_count, LLVMValueRef *arguments,
+                               int count) {
+  unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+  LLVMValueRef function =
+      LLVMGetIntrinsicDeclaration(b->u->module, id, overload, (size_t)overload_count);
+  LLVMTypeRef type = LLVMGlobalGetValueType(function), want[8];
+  LLVMValueRef value[8];
+  LLVMGetParamTypes(type, want);
+  for (int i = 0; i < count; i++) value[i] = reinterpret(b, arguments[i], want[i]);
+  LLVMValueRef call = LLVMBuildCall2(b->b, type, function, value, (unsigned)count, "");
+  return result ? reinterpret(b, call, result) : call;
+}
+
+/* ------------------------------------------------------------------ memory */
+
+LLVMValueRef qn_at(qn_build *b, LLVMValueRef base, int64_t offset) {
+  return offset ? qn_at_index(b, base, qn_index(b, offset)) : base;
+}
+
+LLVMValueRef qn_at_index(qn_build *b, LLVMValueRef base, LLVMValueRef offset) {
+  return LLVMBuildInBoundsGEP2(b->b, b->u->i8, base, &offset, 1, "");
+}
+
+LLVMValueRef qn_read(qn_build *b, LLVMTypeRef type, LLVMValueRef address, int align) {
+  LLVMValueRef load = LLVMBuildLoad2(b->b, type, address, "");
+  LLVMSetAlignment(load, (unsigned)align);
+  return load;
+}
+
+void qn_write(qn_build *b, LLVMValueRef value, LLVMValueRef address, int align) {
+  LLVMSetAlignment(LLVMBuildStore(b->b, value, address), (unsigned)align);
+}
+
+/* The first `count` of `lanes` lanes. */
+static LLVMValueRef mask(qn_build *b, int lanes, int count) {
+  LLVMTypeRef bit = LLVMInt1TypeInContext(b->u->context);
+  LLVMValueRef at[64];
+  for (int i = 0; i < lanes; i++) at[i] = LLVMConstInt(bit, i < count, 0);
+  return LLVMConstVector(at, (unsigned)lanes);
+}
+
+/* LLVM 22 has no operand for the alignment, which is number `align` in arguments. */
+static LLVMValueRef call_masked(qn_build *b, const char *name, LLVMTypeRef vector,
+                                LLVMValueRef *arguments, int count, int align) {
+  LLVMTypeRef overload[] = {vector, b->u->pointer};
+  unsigned id = LLVMLookupIntrinsicID(name, strlen(name));
+  LLVMValueRef function = LLVMGetIntrinsicDeclaration(b->u->module, id, overload, 2);
+  if ((int)LLVMCountParams(function) < count)
+    memmove(&arguments[align], &arguments[align + 1],
+            (size_t)(--count - align) * sizeof *arguments);
+  return qn_call_intrinsic(b, name, NULL, overload, 2, arguments, count);
+}
+
+LLVMValueRef qn_read_bytes(qn_build *b, LLVMValueRef address, int vector_bytes, int count) {
+  LLVMTypeRef type = qn_vector(b->u->i8, vector_bytes);
+  if (count >= vector_bytes) return qn_read(b, type, address, 1);
+  LLVMValueRef arguments[] = {address, qn_i32(b, 1), mask(b, vector_bytes, count),
+                              LLVMConstNull(type)};
+  return call_masked(b, "llvm.masked.load", type, arguments, 4, 1);
+}
+
+void qn_write_bytes(qn_build *b, LLVMValueRef value, LLVMValueRef address, int count) {
+  int lanes = (int)LLVMGetVectorSize(LLVMTypeOf(value));
+  if (count >= lanes) {
+    qn_write(b, value, address, 1);
+    return;
+  }
+  LLVMValueRef arguments[] = {value, address, qn_i32(b, 1), mask(b, lanes, count)};
+  call_masked(b, "llvm.masked.store", LLVMTypeOf(value), arguments, 4, 2);
+}
+
+/* ------------------------------------------------------------------ loops */
+
+qn_loop qn_begin_loop(qn_build *b, int64_t rounds, LLVMValueRef *carried, int count) {
+  qn_loop l = {
+      .index = qn_index(b, 0), .carried = carried, .carried_count = count, .rounds = rounds};
+  if (rounds == 1) return l;
+  LLVMBasicBlockRef before = LLVMGetInsertBlock(b->b);
+  l.body = LLVMAppendBasicBlockInContext(b->u->context, b->function, "loop");
+  LLVMBuildBr(b->b, l.body);
+  LLVMPositionBuilderAtEnd(b->b, l.body);
+  LLVMValueRef zero = l.index;
+  l.index = LLVMBuildPhi(b->b, b->u->size, "");
+  LLVMAddIncoming(l.index, &zero, &before, 1);
+  for (int i = 0; i < count; i++) {
+    l.phi[i] = LLVMBuildPhi(b->b, LLVMTypeOf(carried[i]), "");
+    LLVMAddIncoming(l.phi[i], &carried[i], &before, 1);
+    carried[i] = l.phi[i];
+  }
+  return l;
+}
+
+void qn_end_loop(qn_build *b, qn_loop *l) {
+  if (l->rounds == 1) return;
+  LLVMBasicBlockRef end = LLVMGetInsertBlock(b->b);
+  LLVMValueRef next = LLVMBuildNUWAdd(b->b, l->index, qn_index(b, 1), "");
+  LLVMAddIncoming(l->index, &next, &end, 1);
+  for (int i = 0; i < l->carried_count; i++) LLVMAddIncoming(l->phi[i], &l->carried[i], &end, 1);
+  LLVMValueRef more = LLVMBuildICmp(b->b, LLVMIntULT, next, qn_index(b, l->rounds), "");
+  LLVMBasicBlockRef after = LLVMAppendBasicBlockInContext(b->u->context, b->function, "after");
+  LLVMBuildCondBr(b->b, more, l->body, after);
+  LLVMPositionBuilderAtEnd(b->b, after);
+}

@@ -1,0 +1,73 @@
+/* Which ops tuned kernels run: the first row of emitters.def that stands for the op's kernel, whose
+ * needs the target meets, and that takes the op. Then those kernels' code. */
+#include <string.h>
+#include "build.h"
+
+const qn_emitter qn_emitters[] = {
+#define QN_EMITTER(name, kernel, needs, doc)                                                       \
+  {#name, doc, QN_KERNEL_##kernel, QN_NEEDS_##needs, qn_take_##name, qn_emit_##name},
+#include "emitters.def"
+    {NULL, NULL, 0, 0, NULL, NULL}};
+
+/* The machine's features are "+a,-b,..."; the last mention of a feature counts. */
+static bool has_feature(const char *features, const char *name) {
+  size_t size = strlen(name);
+  bool on = false;
+  for (const char *at = features; (at = strstr(at, name)); at += size) {
+    bool whole = at > features && (at[size] == ',' || !at[size]);
+    if (whole && (at[-1] == '+' || at[-1] == '-')) on = at[-1] == '+';
+  }
+  return on;
+}
+
+/* A processor with AVX-512 VNNI has all of AVX-512 that x86-64-v4 means. */
+bool qn_can(const qn_unit *u, qn_capability what) {
+  char *features = LLVMGetTargetMachineFeatureString(u->machine);
+  bool can = what == QN_NEEDS_NOTHING;
+  if (what == QN_NEEDS_avx512vnni) can = has_feature(features, "avx512vnni");
+  LLVMDisposeMessage(features);
+  return can;
+}
+
+const void *qn_constant(const qn_unit *u, const qn_value *v) {
+  if (!v) return NULL;
+  qn_place place = qn_place_of(u->f, v);
+  return place.kind == QN_IN_CONST ? place.value->data : NULL;
+}
+
+static const qn_job *choose(qn_unit *u, const qn_op *op, const bool *can) {
+  qn_call call;
+  qn_bind(op, &call);
+  for (const qn_emitter *e = qn_emitters; e->name; e++) {
+    qn_job job = {.emitter = e};
+    if (e->kernel != call.kernel || !can[e->needs] || !e->take(u, &call, &job)) continue;
+    qn_job *kept = qn_alloc(&u->m->arena, sizeof *kept);
+    *kept = job;
+    if (job.scratch_bytes > u->scratch_bytes) u->scratch_bytes = job.scratch_bytes;
+    return kept;
+  }
+  return NULL;
+}
+
+void qn_choose_kernels(qn_unit *u) {
+  bool can[QN_CAPABILITY_COUNT];
+  for (int i = 0; i < QN_CAPABILITY_COUNT; i++) can[i] = qn_can(u, (qn_capability)i);
+  int count = 0, index = 0;
+  for (const qn_op *op = u->f->first; op; op = op->next) count++;
+  u->jobs = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *u->jobs);
+  for (const qn_op *op = u->f->first; op; op = op->next) u->jobs[index++] = choose(u, op, can);
+}
+
+void qn_emit_bodies(qn_unit *u) {
+  for (qn_body *body = u->bodies; body; body = body->next) {
+    qn_build b = {u, LLVMCreateBuilderInContext(u->context), body->function};
+    LLVMValueRef arguments[QN_MAX_IN + 3];
+    LLVMGetParams(body->function, arguments);
+    LLVMSetLinkage(body->function, LLVMInternalLinkage);
+    LLVMAppendBasicBlockInContext(u->context, body->function, "entry");
+    LLVMPositionBuilderAtEnd(b.b, LLVMGetEntryBasicBlock(body->function));
+    body->job->emitter->emit(&b, body->job, arguments);
+    LLVMBuildRetVoid(b.b);
+    LLVMDisposeBuilder(b.b);
+  }
+}

@@ -1,0 +1,453 @@
+/* conv2d_vnni: convolutions and dense layers by vpdpbusd, without im2col.
+ *
+ * The input is copied into scratch, as unsigned bytes and with its padding around it. There a run
+ * of taps that lie side by side (a row of the window, or one tap where columns are dilated) is one
+ * stretch of bytes; it is read four bytes at a time, broadcast, and multiplied with the weights of
+ * 16 channels. Runs are rounded up to four bytes, with weights 0 for the rest.
+ *
+ *   tile = `tile` pixels of a row  x  a block of 1..4 vectors of 16 channels, in registers
+ *
+ * The last tile of a row is moved back to end with the row: some pixels are computed twice.
+ * Windows without neighbours (1x1, stride 1) make all pixels one row.
+ *
+ * Channels are cut into blocks of 4 vectors and a shorter end; blocks that are alike follow each
+ * other in a segment, which is one loop. In the constants each block has: bias with corrections,
+ * the two numbers of the requantization (vnni.h) and the weights in the order of their use,
+ * [run][bytes / 4][vector][16 lanes][4]. In blocks of 4 vectors lane 4i+e of vector j is channel
+ * 16i + 4j + e, which makes the narrowing's order the channels' order. */
+#include <string.h>
+#include "vnni.h"
+
+enum { MOST_SEGMENTS = 8, REGISTERS = 31, MOST_TILE = 16, UNROLLED_STEPS = 16 };
+
+typedef struct {
+  int32_t vectors, blocks; /* vectors per block */
+  int32_t first_channel;
+  int32_t form;                    /* qn_rescale */
+  int32_t tile;                    /* pixels */
+  int32_t first_byte, block_bytes; /* of constants */
+} segment;
+
+typedef struct {
+  qn_window g;
+  int32_t x_zero;
+  qn_clamping clamping;
+  int32_t rows, row_bytes;             /* of the padded copy */
+  int32_t copied_rows, copied_columns; /* of the input */
+  int32_t runs_per_row, run_steps;     /* runs in a row of the window; steps of 4 bytes in a run */
+  int32_t segment_count;
+  segment at[MOST_SEGMENTS];
+} conv_shape;
+
+static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+static int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
+static int32_t round_up_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
+
+/* ------------------------------------------------------------------ geometry */
+
+static void swap(int32_t *a, int32_t *b) {
+  int32_t t = *a;
+  *a = *b;
+  *b = t;
+}
+
+/* Makes rows of pixels long: one column becomes one row; windows of one pixel see all pixels as one
+ * row. */
+static void straighten(qn_window *g) {
+  bool pixelwise = g->kernel_h == 1 && g->kernel_w == 1 && g->stride_h == 1 && g->stride_w == 1 &&
+                   g->top == 0 && g->left == 0 && g->out_h == g->in_h && g->out_w == g->in_w;
+  if (pixelwise) {
+    g->in_w *= g->in_h * g->batch;
+    g->in_h = g->batch = g->out_h = 1;
+    g->out_w = g->in_w;
+  } else if (g->in_w == 1 && g->out_w == 1 && g->kernel_w == 1 && g->left == 0) {
+    swap(&g->in_h, &g->in_w);
+    swap(&g->out_h, &g->out_w);
+    swap(&g->kernel_h, &g->kernel_w);
+    swap(&g->stride_h, &g->stride_w);
+    swap(&g->dilation_h, &g->dilation_w);
+    swap(&g->top, &g->left);
+  }
+}
+
+static bool measure(conv_shape *s) {
+  const qn_window *g = &s->g;
+  s->rows = (g->out_h - 1) * g->stride_h + (g->kernel_h - 1) * g->dilation_h + 1;
+  int32_t columns = (g->out_w - 1) * g->stride_w + (g->kernel_w - 1) * g->dilation_w + 1;
+  if (g->top < 0 || g->left < 0 || g->top >= s->rows || g->left >= columns) return false;
+  if ((int64_t)s->rows * columns * g->in_c > INT32_MAX / 4) return false;
+  s->row_bytes = columns * g->in_c;
+  s->copied_rows = least(g->in_h, s->rows - g->top);
+  s->copied_columns = least(g->in_w, columns - g->left);
+  s->runs_per_row = g->dilation_w == 1 ? 1 : g->kernel_w;
+  s->run_steps = round_up_div(g->kernel_w / s->runs_per_row * g->in_c, 4);
+  return true;
+}
+
+static int32_t step_count(const conv_shape *s) {
+  return s->g.kernel_h * s->runs_per_row * s->run_steps;
+}
+
+/* Cycles of a row, about: dot products, and the loads and rescaling that go with them. */
+static int32_t row_cost(const conv_shape *s, int32_t vectors, int32_t tile) {
+  int32_t steps = step_count(s), tiles = round_up_div(s->g.out_w, tile);
+  int32_t rescale = tile * vectors * 3 + round_up_div(tile * vectors, 4) * 5;
+  return tiles * (steps * (2 * most(tile * vectors, 8) + tile + vectors) + 2 * rescale);
+}
+
+static int32_t choose_tile(const conv_shape *s, int32_t vectors) {
+  int32_t best = 1, limit = (REGISTERS - 1 - vectors) / vectors;
+  limit = least(least(limit, MOST_TILE), s->g.out_w);
+  for (int32_t tile = 2; tile <= limit; tile++) {
+    if (row_cost(s, vectors, tile) <= row_cost(s, vectors, best)) best = tile;
+  }
+  return best;
+}
+
+/* ------------------------------------------------------------------ constants */
+
+typedef struct {
+  qn_unit *u;
+  const qn_call *call;
+  conv_shape *s;
+  qn_rescaling *channels;
+  unsigned char *bytes; /* of all constants */
+  int32_t used;
+} packer;
+
+/* Weight of output channel o at byte k of run number `run`. */
+static int8_t weight_at(const packer *p, int32_t o, int32_t run, int32_t k) {
+  const qn_window *g = &p->s->g;
+  int32_t run_bytes = g->kernel_w / p->s->runs_per_row * g->in_c;
+  const int8_t *w = qn_constant(p->u, p->call->in[1]);
+  if (k >= run_bytes) return 0;
+  return w[(int64_t)o * g->kernel_h * g->kernel_w * g->in_c + run * run_bytes + k];
+}
+
+/* Sums that can occur: bias + weights times bytes less their zero point. */
+static void bound_sums(packer *p, int32_t o, qn_rescaling *r, int32_t *out_bias) {
+  const qn_window *g = &p->s->g;
+  const int32_t *bias = qn_constant(p->u, p->call->in[2]);
+  int64_t zero = p->s->x_zero, sum = 0, low = bias ? bias[o] : 0, high = low;
+  int32_t taps = g->kernel_h * g->kernel_w * g->in_c;
+  const int8_t *w = (const int8_t *)qn_constant(p->u, p->call->in[1]) + (int64_t)o * taps;
+  for (int32_t k = 0; k < taps; k++) {
+    int64_t at_least = w[k] * (-128 - zero), at_most = w[k] * (127 - zero);
+    sum += w[k];
+    low += at_least < at_most ? at_least : at_most;
+    high += at_least < at_most ? at_most : at_least;
+  }
+  r->acc_low = low;
+  r->acc_high = high;
+  *out_bias = (int32_t)(uint32_t)((bias ? bias[o] : 0) - (zero + 128) * sum);
+}
+
+/* The channel of a lane of a block. */
+static int32_t channel_of(const segment *at, int32_t block, int32_t vector, int32_t lane) {
+  int32_t in_block =
+      at->vectors == 4 ? lane / 4 * 16 + vector * 4 + lane % 4 : vector * QN_LANES + lane;
+  return at->first_channel + block * at->vectors * QN_LANES + in_block;
+}
+
+/* Bias and numbers of one block in the form `*form` or a later one; they follow each other. */
+static bool pack_numbers(packer *p, const segment *at, int32_t block, qn_rescale *form) {
+  int32_t lanes = at->vectors * QN_LANES;
+  int32_t *bias = (int32_t *)(void *)(p->bytes + at->first_byte + block * at->block_bytes);
+  const qn_rescaling *lane[4 * QN_LANES];
+  for (int32_t i = 0; i < lanes; i++) {
+    int32_t o = channel_of(at, block, i / QN_LANES, i % QN_LANES);
+    lane[i] = NULL;
+    bias[i] = 0;
+    if (o >= p->s->g.out_c) continue;
+    bound_sums(p, o, &p->channels[o], &bias[i]);
+    lane[i] = &p->channels[o];
+  }
+  return qn_choose_rescale(lane, lanes, form, bias + lanes, bias + 2 * lanes);
+}
+
+static void pack_weights(packer *p, const segment *at, int32_t block) {
+  const conv_shape *s = p->s;
+  int8_t *w =
+      (int8_t *)p->bytes + at->first_byte + block * at->block_bytes + 3 * at->vectors * QN_ZMM;
+  for (int32_t run = 0; run < s->g.kernel_h * s->runs_per_row; run++)
+    for (int32_t step = 0; step < s->run_steps; step++)
+      for (int32_t v = 0; v < at->vectors; v++)
+        for (int32_t i = 0; i < QN_ZMM; i++) {
+          int32_t o = channel_of(at, block, v, i / 4);
+          *w++ = o < s->g.out_c ? weight_at(p, o, run, 4 * step + i % 4) : 0;
+        }
+}
+
+static bool same_form(const segment *a, const segment *b) {
+  return a->vectors == b->vectors && a->form == b->form;
+}
+
+/* A block of its own, joined to the segment before if it is like it. */
+static bool add_block(packer *p, int32_t vectors, qn_rescale form) {
+  conv_shape *s = p->s;
+  segment last = {.vectors = vectors, .blocks = 1, .first_byte = p->used};
+  last.block_bytes = vectors * QN_ZMM * (3 + step_count(s));
+  const segment *before = s->segment_count > 0 ? &s->at[s->segment_count - 1] : NULL;
+  if (before)
+    last.first_channel = before->first_channel + before->blocks * before->vectors * QN_LANES;
+  if (!pack_numbers(p, &last, 0, &form)) return false;
+  last.form = (int32_t)form;
+  last.tile = choose_tile(s, vectors);
+  pack_weights(p, &last, 0);
+  p->used += last.block_bytes;
+  if (before && same_form(before, &last)) {
+    s->at[s->segment_count - 1].blocks++;
+    return true;
+  }
+  if (s->segment_count == MOST_SEGMENTS) return false;
+  s->at[s->segment_count++] = last;
+  return true;
+}
+
+/* All blocks, in forms from `form` on. */
+static bool add_blocks(packer *p, qn_rescale form) {
+  int32_t left = round_up_div(p->s->g.out_c, QN_LANES);
+  p->used = p->s->segment_count = 0;
+  while (left > 0) {
+    int32_t vectors = left == 5 ? 3 : least(left, 4); /* 5 = 3 + 2: one vector alone is slow */
+    if (!add_block(p, vectors, form)) return false;
+    left -= vectors;
+  }
+  return true;
+}
+
+bool qn_take_conv2d_vnni(qn_unit *u, const qn_call *call, qn_job *job) {
+  qn_conv_i8_params params;
+  memcpy(&params, call->params, sizeof params);
+  if (params.g.groups != 1 || qn_constant(u, call->in[0])) return false;
+  for (int i = 1; i < call->in_count; i++) {
+    if (call->in[i] && !qn_constant(u, call->in[i])) return false;
+  }
+  conv_shape *s = qn_alloc(&u->m->arena, sizeof *s);
+  s->g = params.g;
+  s->x_zero = params.x_zero;
+  s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
+  straighten(&s->g);
+  if (!measure(s)) return false;
+  packer p = {.u = u, .call = call, .s = s};
+  int64_t vectors = round_up_div(s->g.out_c, QN_LANES);
+  int64_t bytes = vectors * QN_ZMM * (3 + (int64_t)step_count(s));
+  if (bytes > INT32_MAX / 2) return false;
+  p.bytes = qn_alloc(&u->m->arena, (size_t)bytes);
+  p.channels = qn_alloc(&u->m->arena, (size_t)s->g.out_c * sizeof *p.channels);
+  for (int32_t o = 0; o < s->g.out_c; o++) p.channels[o] = qn_rescaling_of(u, call, o);
+  if (!add_blocks(&p, QN_RESCALE_fma) && !add_blocks(&p, QN_RESCALE_signed) &&
+      !add_blocks(&p, QN_RESCALE_integer))
+    return false;
+  job->shape = s;
+  job->shape_bytes = sizeof *s;
+  job->constants = p.bytes;
+  job->constant_bytes = bytes;
+  job->scratch_bytes = (int64_t)s->rows * s->row_bytes + 2 * QN_ZMM;
+  return true;
+}
+
+/* ------------------------------------------------------------------ the padded copy */
+
+static void emit_row_copy(qn_build *b, const conv_shape *s, LLVMValueRef x, LLVMValueRef to) {
+  const qn_window *g = &s->g;
+  int32_t left = g->left * g->in_c, copied = s->copied_columns * g->in_c;
+  if (left > 0) qn_fill(b, to, s->x_zero + 128, left);
+  if (copied > 0) qn_copy_flipped(b, qn_at(b, to, left), x, copied);
+  if (left + copied < s->row_bytes)
+    qn_fill(b, qn_at(b, to, left + copied), s->x_zero + 128, s->row_bytes - left - copied);
+}
+
+/* Rows in ascending order, so that what a row writes beyond its end the next one overwrites. */
+static void emit_copy(qn_build *b, const conv_shape *s, LLVMValueRef x, LLVMValueRef scratch) {
+  const qn_window *g = &s->g;
+  int32_t x_row = g->in_w * g->in_c, below = g->top + s->copied_rows;
+  if (g->top > 0) qn_fill(b, scratch, s->x_zero + 128, (int64_t)g->top * s->row_bytes);
+  LLVMValueRef first = qn_at(b, scratch, (int64_t)g->top * s->row_bytes);
+  if (g->left == 0 && x_row == s->row_bytes) { /* all columns are copied, and no others are there */
+    qn_copy_flipped(b, first, x, (int64_t)s->copied_rows * x_row);
+  } else if (s->copied_rows > 0) {
+    qn_loop row = qn_begin_loop(b, s->copied_rows, NULL, 0);
+    emit_row_copy(b, s, qn_at_index(b, x, qn_times(b, row.index, x_row)),
+                  qn_at_index(b, first, qn_times(b, row.index, s->row_bytes)));
+    qn_end_loop(b, &row);
+  }
+  if (below < s->rows)
+    qn_fill(b, qn_at(b, scratch, (int64_t)below * s->row_bytes), s->x_zero + 128,
+            (int64_t)(s->rows - below) * s->row_bytes);
+}
+
+/* ------------------------------------------------------------------ tiles */
+
+typedef struct {
+  qn_build *b;
+  const conv_shape *s;
+  const segment *at;
+  LLVMValueRef acc[2 * REGISTERS]; /* [chain][pixel][vector] */
+  int32_t chains;
+} tile;
+
+static LLVMValueRef *accumulator(tile *t, int32_t chain, int32_t pixel, int32_t vector) {
+  return &t->acc[(chain * t->at->tile + pixel) * t->at->vectors + vector];
+}
+
+static int32_t accumulator_count(const tile *t) { return t->chains * t->at->tile * t->at->vectors; }
+
+static void start_sums(tile *t, LLVMValueRef bias) {
+  for (int32_t v = 0; v < t->at->vectors; v++) {
+    LLVMValueRef start = qn_read(t->b, qn_v16i32(t->b), qn_at(t->b, bias, v * QN_ZMM), 64);
+    for (int32_t i = 0; i < t->at->tile; i++) {
+      *accumulator(t, 0, i, v) = start;
+      if (t->chains == 2) *accumulator(t, 1, i, v) = LLVMConstNull(qn_v16i32(t->b));
+    }
+  }
+}
+
+/* Four bytes of every pixel times the weights of all vectors. */
+static void add_step(tile *t, LLVMValueRef x, LLVMValueRef w, int32_t step) {
+  qn_build *b = t->b;
+  LLVMValueRef weights[QN_MOST_GROUP];
+  int32_t pixel_bytes = t->s->g.stride_w * t->s->g.in_c;
+  for (int32_t v = 0; v < t->at->vectors; v++)
+    weights[v] = qn_read(b, qn_v16i32(b), qn_at(b, w, (step * t->at->vectors + v) * QN_ZMM), 64);
+  for (int32_t i = 0; i < t->at->tile; i++) {
+    LLVMValueRef four = qn_read(b, b->u->i32, qn_at(b, x, i * pixel_bytes + 4 * step), 1);
+    LLVMValueRef all = qn_broadcast_value(b, four, QN_LANES);
+    for (int32_t v = 0; v < t->at->vectors; v++) {
+      LLVMValueRef *acc = accumulator(t, step % t->chains, i, v);
+      *acc = qn_dot4(b, *acc, all, weights[v]);
+    }
+  }
+}
+
+/* `steps` steps from x and w on: a loop of a few unrolled ones, and the rest. */
+static void add_run(tile *t, LLVMValueRef x, LLVMValueRef w, int32_t steps) {
+  qn_build *b = t->b;
+  int32_t step_bytes = t->at->vectors * QN_ZMM, unrolled = steps;
+  if (steps > UNROLLED_STEPS)
+    unrolled = steps % 4 == 0 ? 4 : steps % 3 == 0 ? 3 : steps % 6 == 0 ? 6 : 4;
+  int32_t rounds = steps / unrolled, rest = steps % unrolled;
+  qn_loop l = qn_begin_loop(b, rounds, t->acc, accumulator_count(t));
+  LLVMValueRef from = qn_at_index(b, x, qn_times(b, l.index, 4 * unrolled));
+  LLVMValueRef weights = qn_at_index(b, w, qn_times(b, l.index, unrolled * step_bytes));
+  for (int32_t i = 0; i < unrolled; i++) add_step(t, from, weights, i);
+  qn_end_loop(b, &l);
+  x = qn_at(b, x, (int64_t)rounds * unrolled * 4);
+  w = qn_at(b, w, (int64_t)rounds * unrolled * step_bytes);
+  for (int32_t i = 0; i < rest; i++) add_step(t, x, w, i);
+}
+
+/* All runs of the window whose first byte is at x. */
+static void add_window(tile *t, LLVMValueRef x, LLVMValueRef w) {
+  qn_build *b = t->b;
+  const conv_shape *s = t->s;
+  const qn_window *g = &s->g;
+  int32_t run_bytes = s->run_steps * t->at->vectors * QN_ZMM;
+  bool all_unrolled = step_count(s) <= UNROLLED_STEPS;
+  int32_t rows = all_unrolled ? 1 : g->kernel_h, runs = all_unrolled ? 1 : s->runs_per_row;
+  qn_loop row = qn_begin_loop(b, rows, t->acc, accumulator_count(t));
+  LLVMValueRef x_row = qn_at_index(b, x, qn_times(b, row.index, g->dilation_h * s->row_bytes));
+  LLVMValueRef w_row = qn_at_index(b, w, qn_times(b, row.index, s->runs_per_row * run_bytes));
+  qn_loop run = qn_begin_loop(b, runs, t->acc, accumulator_count(t));
+  LLVMValueRef x_run = qn_at_index(b, x_row, qn_times(b, run.index, g->dilation_w * g->in_c));
+  LLVMValueRef w_run = qn_at_index(b, w_row, qn_times(b, run.index, run_bytes));
+  for (int32_t ky = 0; ky < g->kernel_h / rows; ky++)
+    for (int32_t kx = 0; kx < s->runs_per_row / runs; kx++)
+      add_run(t, qn_at(b, x_run, ky * g->dilation_h * s->row_bytes + kx * g->dilation_w * g->in_c),
+              qn_at(b, w_run, (ky * s->runs_per_row + kx) * run_bytes), s->run_steps);
+  qn_end_loop(b, &run);
+  qn_end_loop(b, &row);
+}
+
+/* Stored values of the block's channels of all pixels; `channels` of them exist. */
+static void store_tile(tile *t, LLVMValueRef numbers, LLVMValueRef y, int32_t channels) {
+  qn_build *b = t->b;
+  int32_t vectors = t->at->vectors, together = vectors == 3 ? 1 : 4 / vectors; /* pixels */
+  LLVMValueRef a = qn_at(b, numbers, vectors * QN_ZMM);
+  LLVMValueRef c = qn_at(b, numbers, 2 * vectors * QN_ZMM);
+  for (int32_t i = 0; i < t->at->tile; i += together) {
+    LLVMValueRef four[4];
+    int32_t pixels = least(together, t->at->tile - i);
+    for (int32_t k = 0; k < pixels * vectors; k++) {
+      int32_t v = k % vectors;
+      LLVMValueRef acc = *accumulator(t, 0, i + k / vectors, v);
+      if (t->chains == 2) acc = LLVMBuildAdd(b->b, acc, *accumulator(t, 1, i + k / vectors, v), "");
+      four[k] = qn_rescale_lanes(b, (qn_rescale)t->at->form, &t->s->clamping, acc,
+                                 qn_at(b, a, v * QN_ZMM), qn_at(b, c, v * QN_ZMM));
+    }
+    LLVMValueRef bytes = qn_narrow(b, &t->s->clamping, four, pixels * vectors, vectors == 4);
+    LLVMValueRef to = qn_at(b, y, i * t->s->g.out_c);
+    if (channels == t->s->g.out_c && channels == vectors * QN_LANES) {
+      qn_store_part(b, bytes, 0, to, pixels * channels);
+      continue;
+    }
+    for (int32_t k = 0; k < pixels; k++)
+      qn_store_part(b, bytes, k * vectors, qn_at(b, to, k * t->s->g.out_c), channels);
+  }
+}
+
+/* The first pixel of a tile: the last tile ends with the row. */
+static LLVMValueRef tile_start(tile *t, const qn_loop *tiles) {
+  qn_build *b = t->b;
+  int32_t width = t->s->g.out_w;
+  LLVMValueRef start = qn_times(b, tiles->index, t->at->tile);
+  if (width % t->at->tile == 0) return start;
+  LLVMValueRef last = qn_index(b, width - t->at->tile);
+  LLVMValueRef beyond = LLVMBuildICmp(b->b, LLVMIntUGT, start, last, "");
+  return LLVMBuildSelect(b->b, beyond, last, start, "");
+}
+
+/* Blocks from..from+blocks-1 of a segment; the last of them has `channels` channels. */
+static void emit_blocks(tile *t, int32_t from, int32_t blocks, int32_t channels, LLVMValueRef x,
+                        LLVMValueRef y, LLVMValueRef constants) {
+  qn_build *b = t->b;
+  const qn_window *g = &t->s->g;
+  int32_t block_channels = t->at->vectors * QN_LANES;
+  qn_loop block = qn_begin_loop(b, blocks, NULL, 0);
+  LLVMValueRef numbers =
+      qn_at_index(b, qn_at(b, constants, t->at->first_byte + (int64_t)from * t->at->block_bytes),
+                  qn_times(b, block.index, t->at->block_bytes));
+  LLVMValueRef y_block = qn_at_index(b, qn_at(b, y, t->at->first_channel + from * block_channels),
+                                     qn_times(b, block.index, block_channels));
+  qn_loop row = qn_begin_loop(b, g->out_h, NULL, 0);
+  LLVMValueRef x_row =
+      qn_at_index(b, x, qn_times(b, row.index, (int64_t)g->stride_h * t->s->row_bytes));
+  LLVMValueRef y_row =
+      qn_at_index(b, y_block, qn_times(b, row.index, (int64_t)g->out_w * g->out_c));
+  qn_loop tiles = qn_begin_loop(b, round_up_div(g->out_w, t->at->tile), NULL, 0);
+  LLVMValueRef start = tile_start(t, &tiles);
+  start_sums(t, numbers);
+  add_window(t, qn_at_index(b, x_row, qn_times(b, start, g->stride_w * g->in_c)),
+             qn_at(b, numbers, 3 * t->at->vectors * QN_ZMM));
+  store_tile(t, numbers, qn_at_index(b, y_row, qn_times(b, start, g->out_c)), channels);
+  qn_end_loop(b, &tiles);
+  qn_end_loop(b, &row);
+  qn_end_loop(b, &block);
+}
+
+static void emit_segment(qn_build *b, const conv_shape *s, const segment *at, LLVMValueRef x,
+                         LLVMValueRef y, LLVMValueRef constants) {
+  tile t = {.b = b, .s = s, .at = at};
+  t.chains = at->tile * at->vectors <= 6 && step_count(s) > 1 ? 2 : 1;
+  int32_t block_channels = at->vectors * QN_LANES;
+  int32_t channels = least(s->g.out_c - at->first_channel, at->blocks * block_channels);
+  int32_t whole = channels / block_channels;
+  if (whole > 0) emit_blocks(&t, 0, whole, block_channels, x, y, constants);
+  if (whole < at->blocks)
+    emit_blocks(&t, whole, 1, channels - whole * block_channels, x, y, constants);
+}
+
+/* arguments: x, y, constants, scratch. */
+void qn_emit_conv2d_vnni(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
+  const conv_shape *s = job->shape;
+  const qn_window *g = &s->g;
+  qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
+  LLVMValueRef x =
+      qn_at_index(b, arguments[0], qn_times(b, image.index, (int64_t)g->in_h * g->in_w * g->in_c));
+  LLVMValueRef y = qn_at_index(b, arguments[1],
+                               qn_times(b, image.index, (int64_t)g->out_h * g->out_w * g->out_c));
+  emit_copy(b, s, x, arguments[3]);
+  for (int i = 0; i < s->segment_count; i++)
+    emit_segment(b, s, &s->at[i], arguments[3], y, arguments[2]);
+  qn_end_loop(b, &image);
+}

@@ -1,0 +1,160 @@
+/* A channel's requantization -> scale and offset of one float multiply-add, with proof.
+ *
+ * Both the contract and the multiply-add are monotone in the accumulator: conversion to float, fma
+ * and rounding to nearest never decrease, and neither does a multiplier >= 0. Two monotone
+ * functions into low..high are equal everywhere iff for each value k the smallest accumulator T(k)
+ * that gives at least k is the same: iff the multiply-add gives >= k at T(k) and < k at T(k) - 1.
+ * That is at most 2 * 255 evaluations, not 2^32.
+ *
+ * For a given scale each such condition bounds the offset from one side:
+ *   fma     T*scale + offset >= k - 1/2 > (T-1)*scale + offset
+ *   signed  the same, with -offset for negative accumulators
+ * so the offset's interval is an intersection. Scales near the real multiplier are tried until the
+ * interval is not empty and an offset from it passes all evaluations in float arithmetic. Most of
+ * the interval comes from the contract's own first rounding: about 2^-(shr+1) for tflite. */
+#include "rescale.h"
+#include <math.h>
+#include "../runtime/fixed.h"
+
+enum { MOST_CONDITIONS = 512, SCALE_STEPS = 12 };
+
+/* The result for acc must be at least k, or below it. */
+typedef struct {
+  int32_t acc, k;
+  bool at_least;
+} condition;
+
+typedef struct {
+  const qn_rescaling *r;
+  qn_rescale form;
+  condition at[MOST_CONDITIONS];
+  int count;
+} proof;
+
+static int32_t contract_value(const qn_rescaling *r, int32_t acc) {
+  return qn_store_value(qn_requantize(acc, r->mul, r->shr, r->contract), r->zero, r->low, r->high);
+}
+
+/* What mul and shr mean. */
+static double real_multiplier(const qn_rescaling *r) {
+  if (r->contract == QN_CONTRACT_float) return (double)qn_float_of_bits(r->mul);
+  return ldexp(r->mul, -(r->contract == QN_CONTRACT_mulhi ? 32 : 31) - r->shr);
+}
+
+/* Monotone, and no intermediate result that wraps; below 1, so that no float exceeds an int32. */
+static bool is_monotone(const qn_rescaling *r) {
+  double m = real_multiplier(r);
+  if (r->contract == QN_CONTRACT_float) return m >= 0 && m < 0.999;
+  int32_t most = r->contract == QN_CONTRACT_mulhi ? 0 : 31;
+  return r->mul >= 0 && r->shr >= 0 && r->shr <= most && m < 0.999;
+}
+
+bool qn_can_rescale_integer(const qn_rescaling *r) {
+  return r->contract == QN_CONTRACT_tflite && r->mul >= 0 && r->shr >= 0 && r->shr <= 31;
+}
+
+int32_t qn_apply_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add m, int32_t acc) {
+  float offset = form == QN_RESCALE_signed && acc < 0 ? -m.offset : m.offset;
+  int32_t rounded = (int32_t)nearbyintf(fmaf((float)acc, m.scale, offset));
+  return form == QN_RESCALE_signed ? rounded + r->zero : rounded;
+}
+
+/* ------------------------------------------------------------------ conditions */
+
+/* The smallest accumulator whose value is at least k; value(low) < k <= value(high), guess is in
+ * low..high. Steps from the guess, each twice as long, then halves. */
+static int64_t find_threshold(const qn_rescaling *r, int32_t k, int64_t low, int64_t high,
+                              int64_t guess) {
+  bool up = contract_value(r, (int32_t)guess) < k;
+  *(up ? &low : &high) = guess;
+  for (int64_t step = 1; low + 1 < high; step *= 2) {
+    int64_t probe = up ? low + step : high - step;
+    if (probe <= low || probe >= high) break;
+    bool below = contract_value(r, (int32_t)probe) < k;
+    *(below ? &low : &high) = probe;
+    if (below != up) break;
+  }
+  while (low + 1 < high) {
+    int64_t middle = low + (high - low) / 2;
+    *(contract_value(r, (int32_t)middle) < k ? &low : &high) = middle;
+  }
+  return high;
+}
+
+static void add_condition(proof *p, int64_t acc, int32_t k, bool at_least) {
+  p->at[p->count++] = (condition){(int32_t)acc, k, at_least};
+}
+
+static void collect(proof *p) {
+  const qn_rescaling *r = p->r;
+  int64_t low = r->acc_low, high = r->acc_high;
+  if (low < INT32_MIN || high > INT32_MAX) low = INT32_MIN, high = INT32_MAX;
+  double m = real_multiplier(r);
+  int32_t k0 = contract_value(r, (int32_t)low), k1 = contract_value(r, (int32_t)high);
+  if (k0 > r->low) add_condition(p, low, k0, true);
+  if (k1 < r->high) add_condition(p, high, k1 + 1, false);
+  for (int32_t k = k0 + 1; k <= k1; k++) {
+    double guess = fmin(fmax(((double)(k - r->zero) - 0.5) / m, (double)low), (double)high);
+    int64_t t = find_threshold(r, k, low, high, (int64_t)guess);
+    add_condition(p, t, k, true);
+    add_condition(p, t - 1, k, false);
+  }
+}
+
+static bool holds(const proof *p, qn_multiply_add m) {
+  for (int i = 0; i < p->count; i++) {
+    const condition *c = &p->at[i];
+    if ((qn_apply_rescale(p->r, p->form, m, c->acc) >= c->k) != c->at_least) return false;
+  }
+  return true;
+}
+
+/* ------------------------------------------------------------------ search */
+
+/* The offsets that satisfy all conditions in real arithmetic. */
+static void offset_interval(const proof *p, float scale, double *out_low, double *out_high) {
+  double low = -INFINITY, high = INFINITY;
+  for (int i = 0; i < p->count; i++) {
+    const condition *c = &p->at[i];
+    int32_t k = p->form == QN_RESCALE_signed ? c->k - p->r->zero : c->k;
+    double bound = (double)k - 0.5 - (double)(float)c->acc * (double)scale;
+    bool negate = p->form == QN_RESCALE_signed && c->acc < 0;
+    if (negate) bound = -bound;
+    if (c->at_least != negate)
+      low = fmax(low, bound);
+    else
+      high = fmin(high, bound);
+  }
+  if (isinf(low)) low = isinf(high) ? 0 : high - 1;
+  if (isinf(high)) high = low + 1;
+  *out_low = low;
+  *out_high = high;
+}
+
+static bool try_scale(const proof *p, float scale, qn_multiply_add *out) {
+  static const double parts[] = {0.5, 0.25, 0.75, 0.1, 0.9};
+  double low, high;
+  offset_interval(p, scale, &low, &high);
+  if (low > high) return false;
+  for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
+    *out = (qn_multiply_add){scale, (float)(low + (high - low) * parts[i])};
+    if (holds(p, *out)) return true;
+  }
+  return false;
+}
+
+bool qn_prove_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add *out) {
+  proof p = {.r = r, .form = form};
+  if (!is_monotone(r)) return false;
+  collect(&p);
+  *out = (qn_multiply_add){0, 0};
+  if (holds(&p, *out)) return true;
+  float middle = (float)real_multiplier(r), up = middle, down = middle;
+  if (try_scale(&p, middle, out)) return true;
+  for (int i = 0; i < SCALE_STEPS; i++) {
+    up = nextafterf(up, 1);
+    down = nextafterf(down, 0);
+    if (try_scale(&p, up, out) || try_scale(&p, down, out)) return true;
+  }
+  return false;
+}

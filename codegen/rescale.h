@@ -1,0 +1,36 @@
+/* Accumulators to stored values by one float multiply-add that is proven equal to the contract. */
+#ifndef QN_RESCALE_H
+#define QN_RESCALE_H
+
+#include "../runtime/kernels.h"
+#include <stdbool.h>
+
+/* How code makes stored values of int32 accumulators; every form saturates to -128..127 and then
+ * clamps. In float, to nearest even everywhere:
+ *   fma      rint(fma(acc, scale, offset))                        zero is part of the offset
+ *   signed   rint(fma(acc, scale, copysign(offset, acc))) + zero  offset: as if xor of sign bits
+ *   integer  the contract tflite itself */
+typedef enum { QN_RESCALE_fma, QN_RESCALE_signed, QN_RESCALE_integer } qn_rescale;
+
+/* One channel: stored = clamp(requantize(acc, mul, shr) + zero) for acc in acc_low..acc_high. */
+typedef struct {
+  int32_t mul, shr; /* as in runtime/fixed.h */
+  int32_t zero, low, high;
+  qn_contract contract;
+  int64_t acc_low, acc_high; /* what can occur; beyond int32 sums wrap, and all of int32 can */
+} qn_rescaling;
+
+typedef struct {
+  float scale, offset;
+} qn_multiply_add;
+
+/* Finds scale and offset for which `form` (fma or signed) gives the contract's value for every
+ * accumulator that can occur. False: none was found. */
+bool qn_prove_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add *out);
+/* What `form` with these numbers gives, before the clamp to low..high: the proof's model of the
+ * code. */
+int32_t qn_apply_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add m, int32_t acc);
+/* The code's integer form is exact for this channel. */
+bool qn_can_rescale_integer(const qn_rescaling *r);
+
+#endif

@@ -1,0 +1,174 @@
+"""Random int8 layers, for comparing compiled code with the evaluator byte for byte. No NumPy.
+
+random_layers.py SEED COUNT QUERN_COMMAND...
+
+Writes models of up to 8 independent layers each into the current folder, runs each compiled (the given
+command) and by the evaluator (the same with --interpret), and prints how many layers differ.  Shapes:
+channels 1 to 257, any kernel, stride, dilation, padding and batch; every contract; multipliers for which
+the results use the whole range.
+"""
+import math
+import random
+import struct
+import subprocess
+import sys
+
+MOST_WEIGHTS, MOST_MACS, MOST_INPUT = 30000, 1500000, 30000
+
+
+class Model:
+    """The text of one model and the file of its constants."""
+
+    def __init__(self, name):
+        self.name, self.side, self.lines = name, b"", []
+        self.params, self.results, self.inputs, self.ops = [], [], [], []
+
+    def constant(self, kind, dims, packed, quant=""):
+        self.side += b"\0" * (-len(self.side) % 16)
+        name = f"@c{len(self.lines)}"
+        dims = ",".join(map(str, dims))
+        self.lines.append(f'const {name} : {kind}[{dims}]{quant} = file("{self.name}.bin", {len(self.side)})')
+        self.side += packed
+        return name
+
+    def write(self):
+        open(f"{self.name}.bin", "wb").write(self.side)
+        with open(f"{self.name}.qn", "w") as out:
+            out.write(f"model {self.name}\n" + "\n".join(self.lines) + "\n")
+            out.write(f"func @main({', '.join(self.params)}) -> ({', '.join(t for _, t in self.results)}) {{\n")
+            out.write("".join(f"  {op}\n" for op in self.ops))
+            out.write(f"  return {', '.join(v for v, _ in self.results)}\n}}\n")
+        for i, (dims, data) in enumerate(self.inputs):
+            write_npy(f"{self.name}.in{i}.npy", dims, data)
+
+
+def write_npy(path, dims, data):
+    head = f"{{'descr': '|i1', 'fortran_order': False, 'shape': {tuple(dims)}, }}".encode()
+    head += b" " * (63 - (10 + len(head)) % 64) + b"\n"
+    with open(path, "wb") as out:
+        out.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data)
+
+
+def channels(rng):
+    return rng.choice([rng.randint(1, 257), rng.randint(1, 40), 16 * rng.randint(1, 8), rng.randint(1, 8)])
+
+
+def noise(rng, count):
+    """Bytes of which some are extreme."""
+    return bytes(rng.choice((0, 127, 128, 255)) if rng.random() < 0.1 else rng.randrange(256) for _ in range(count))
+
+
+def pad_text(rng, dims, kernel, dilation):
+    kind = rng.choice(["same", "valid", "explicit"])
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
+    if kind == "explicit" or (kind == "valid" and any(r > n for r, n in zip(reach, dims))):
+        before = [rng.randint(0, r - 1) for r in reach]
+        after = [max(rng.randint(0, r - 1), r - n - b) for r, n, b in zip(reach, dims, before)]
+        return f"[{before[0]},{after[0]},{before[1]},{after[1]}]", [n + b + a for n, b, a in zip(dims, before, after)]
+    return kind, ([-(-n // 1) for n in dims] if kind == "valid" else None)
+
+
+def out_dims(dims, kernel, stride, dilation, padded):
+    if padded is None:
+        return [-(-n // s) for n, s in zip(dims, stride)]
+    return [(p - (k - 1) * d - 1) // s + 1 for p, k, s, d in zip(padded, kernel, stride, dilation)]
+
+
+def rescaling(rng, model, taps, count):
+    """Bias, multipliers and shifts as constants; the attribute text."""
+    contract = rng.choice(["tflite"] * 6 + ["single", "mulhi", "float"])
+    per_channel = rng.random() < 0.6
+    n = count if per_channel else 1
+    spread = math.sqrt(taps) * 5500
+    bias = model.constant("i32", [count], struct.pack(f"<{count}i", *(int(rng.gauss(0, spread / 2)) for _ in range(count))))
+    reals = [rng.uniform(20, 150) / spread * rng.choice([1, 1, 1, 0.01]) for _ in range(n)]
+    if contract == "float":
+        gains = [model.constant("f32", [n], struct.pack(f"<{n}f", *reals))]
+    elif contract == "mulhi":
+        gains = [model.constant("i32", [n], struct.pack(f"<{n}i", *(int(r * 2**32) for r in reals)))]
+        gains.append(model.constant("i8", [n], bytes(n)))
+    else:
+        split = [math.frexp(r) for r in reals]
+        gains = [model.constant("i32", [n], struct.pack(f"<{n}i", *(int(m * (2**31 - 1)) for m, _ in split)))]
+        gains.append(model.constant("i8", [n], bytes(-e for _, e in split)))
+    zero = rng.choice([-128, -128, rng.randint(-128, 127)])
+    low, high = rng.choice([(-128, 127), (zero, 127), (zero, rng.randint(zero, 127))])
+    return bias, gains, zero, f"clamp=[{low},{high}] contract={contract}"
+
+
+def window_op(rng, model, depthwise):
+    index = len(model.params)
+    while True:
+        batch, c, o = rng.choice([1, 1, 2, 3]), channels(rng), channels(rng)
+        dims = [rng.randint(1, 20), rng.randint(1, 20)]
+        kernel = rng.choice([[1, 1], [3, 3], [rng.randint(1, 5), rng.randint(1, 5)]])
+        stride = rng.choice([[1, 1], [2, 2], [rng.randint(1, 3), rng.randint(1, 3)]])
+        dilation = rng.choice([[1, 1], [1, 1], [rng.randint(1, 3), rng.randint(1, 3)]])
+        groups = rng.choice([1, 1, 1, 1, 1, rng.randint(1, 4)])
+        if depthwise:
+            o = c * rng.choice([1, 1, 1, 1, 2])
+        else:
+            c, o = c * groups, o * groups
+        padding, padded = pad_text(rng, dims, kernel, dilation)
+        out = out_dims(dims, kernel, stride, dilation, padded)
+        taps = kernel[0] * kernel[1] * (1 if depthwise else c // groups)
+        if (min(out) > 0 and taps * o <= MOST_WEIGHTS and batch * dims[0] * dims[1] * c <= MOST_INPUT
+                and batch * out[0] * out[1] * o * taps <= MOST_MACS):
+            break
+    w_dims = [1, *kernel, o] if depthwise else [o, *kernel, c // groups]
+    w = model.constant("i8", w_dims, noise(rng, taps * o), f" q(0.5, 0)")
+    bias, gains, zero, text = rescaling(rng, model, taps, o)
+    x_type = f"i8[{batch},{dims[0]},{dims[1]},{c}] q(0.5, {rng.choice([-128, 0, rng.randint(-128, 127)])})"
+    y_type = f"i8[{batch},{out[0]},{out[1]},{o}] q(0.5, {zero})"
+    name = "qdepthwise_conv2d" if depthwise else "qconv2d"
+    attrs = f"stride=[{stride[0]},{stride[1]}] dilation=[{dilation[0]},{dilation[1]}] padding={padding}"
+    attrs += f" groups={groups}" if groups > 1 and not depthwise else ""
+    model.params.append(f"%x{index} : {x_type}")
+    model.inputs.append(([batch, *dims, c], noise(rng, batch * dims[0] * dims[1] * c)))
+    model.ops.append(f"%y{index} = {name} %x{index}, {w}, {bias}, {', '.join(gains)} {attrs} {text} : {y_type}")
+    model.results.append((f"%y{index}", y_type))
+
+
+def dense_op(rng, model):
+    index = len(model.params)
+    rows, k = rng.choice([1, 1, rng.randint(1, 20)]), rng.choice([rng.randint(1, 700), channels(rng)])
+    o = max(1, min(channels(rng), MOST_WEIGHTS // k))
+    w = model.constant("i8", [o, k], noise(rng, o * k), " q(0.5, 0)")
+    bias, gains, zero, text = rescaling(rng, model, k, o)
+    x_type = f"i8[{rows},{k}] q(0.5, {rng.randint(-128, 127)})"
+    y_type = f"i8[{rows},{o}] q(0.5, {zero})"
+    model.params.append(f"%x{index} : {x_type}")
+    model.inputs.append(([rows, k], noise(rng, rows * k)))
+    model.ops.append(f"%y{index} = qdense %x{index}, {w}, {bias}, {', '.join(gains)} {text} : {y_type}")
+    model.results.append((f"%y{index}", y_type))
+
+
+def compare(model, command):
+    """The operations whose results differ."""
+    model.write()
+    inputs = [word for i in range(len(model.inputs)) for word in ("-i", f"{model.name}.in{i}.npy")]
+    for form, extra in (("got", []), ("want", ["--interpret"])):
+        outputs = [word for i in range(len(model.results)) for word in ("-o", f"{model.name}.{form}{i}.npy")]
+        subprocess.run([*command, f"{model.name}.qn", *extra, *inputs, *outputs], check=True)
+    read = lambda form, i: open(f"{model.name}.{form}{i}.npy", "rb").read()
+    return [model.ops[i] for i in range(len(model.results)) if read("got", i) != read("want", i)]
+
+
+def main():
+    rng, count, command = random.Random(int(sys.argv[1])), int(sys.argv[2]), sys.argv[3:]
+    wrong = []
+    for first in range(0, count, 8):
+        model = Model(f"m{first}")
+        for _ in range(min(8, count - first)):
+            kind = rng.choice(["conv", "conv", "depthwise", "dense"])
+            if kind == "dense":
+                dense_op(rng, model)
+            else:
+                window_op(rng, model, kind == "depthwise")
+        wrong += compare(model, command)
+    for op in wrong:
+        print(op)
+    print(f"{count} layers, {len(wrong)} differ")
+
+
+main()

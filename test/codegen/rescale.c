@@ -1,0 +1,96 @@
+/* The proof against brute force: whatever it accepts must agree with the contract at every
+ * accumulator in reach, and it must accept nearly all of what networks have. */
+#include "../runtime/check.h"
+#include "../../codegen/rescale.h"
+#include "../../runtime/fixed.h"
+
+static int32_t want(const qn_rescaling *r, int32_t acc) {
+  return qn_store_value(qn_requantize(acc, r->mul, r->shr, r->contract), r->zero, r->low, r->high);
+}
+
+static int32_t got(const qn_rescaling *r, qn_rescale form, qn_multiply_add m, int32_t acc) {
+  return qn_clamp(qn_apply_rescale(r, form, m, acc), r->low, r->high);
+}
+
+static void compare(const qn_rescaling *r, qn_rescale form, qn_multiply_add m, int64_t from, int64_t to) {
+  for (int64_t acc = from; acc <= to; acc++) {
+    check_cases++;
+    if (want(r, (int32_t)acc) == got(r, form, m, (int32_t)acc)) continue;
+    if (check_failures++ < 5)
+      printf("acc %d, mul %d, shr %d, form %d: got %d, want %d\n", (int)acc, r->mul, r->shr, form,
+             got(r, form, m, (int32_t)acc), want(r, (int32_t)acc));
+  }
+}
+
+static qn_rescaling make(qn_contract contract, int32_t zero, int32_t low) {
+  qn_rescaling r = {.mul = pick(1 << 30, INT32_MAX), .shr = pick(3, 8), .zero = zero, .low = low,
+                    .high = 127, .contract = contract, .acc_low = INT32_MIN, .acc_high = INT32_MAX};
+  if (contract == QN_CONTRACT_mulhi) r.shr = 0, r.mul >>= pick(3, 8);
+  if (contract == QN_CONTRACT_float) r.shr = 0, r.mul = qn_bits_of_float(pick_real(0.001f, 0.1f));
+  return r;
+}
+
+/* All accumulators around the range of results, and noise far from it. */
+static void check_channel(const qn_rescaling *r, qn_rescale form, int *accepted) {
+  qn_multiply_add m;
+  if (!qn_prove_rescale(r, form, &m)) return;
+  ++*accepted;
+  compare(r, form, m, -60000, 60000);
+  for (int i = 0; i < 1000; i++) {
+    int32_t acc = pick(INT32_MIN / 2, INT32_MAX / 2);
+    compare(r, form, m, acc, acc);
+  }
+  compare(r, form, m, INT32_MIN, INT32_MIN + 9);
+  compare(r, form, m, INT32_MAX - 9, INT32_MAX);
+}
+
+static void check_contract(const char *name, qn_contract contract, int count) {
+  int relu = 0, linear = 0;
+  for (int i = 0; i < count; i++) {
+    qn_rescaling r = make(contract, -128, -128);
+    check_channel(&r, QN_RESCALE_fma, &relu);
+    r = make(contract, pick(-128, 127), -128);
+    check_channel(&r, QN_RESCALE_signed, &linear);
+  }
+  printf("%s: %s of the clamped, %s of the others\n", name, 10 * relu >= 9 * count ? "most" : "few",
+         10 * linear >= 9 * count ? "most" : "few");
+}
+
+/* Within a small reach fewer conditions count: more is accepted, and it is still exact there. */
+static void check_reach(void) {
+  int accepted = 0;
+  for (int i = 0; i < 200; i++) {
+    qn_rescaling r = make(QN_CONTRACT_tflite, pick(-128, 127), -128);
+    r.acc_low = pick(-5000, 5000);
+    r.acc_high = r.acc_low + pick(0, 300);
+    qn_multiply_add m;
+    if (!qn_prove_rescale(&r, QN_RESCALE_signed, &m)) continue;
+    accepted++;
+    compare(&r, QN_RESCALE_signed, m, r.acc_low, r.acc_high);
+  }
+  printf("reach: %s\n", accepted > 190 ? "nearly all" : "few");
+}
+
+/* Left shifts wrap, and multipliers of 1 or more leave int32: not for these forms. */
+static void check_refusals(void) {
+  qn_multiply_add m;
+  qn_rescaling r = make(QN_CONTRACT_tflite, 0, -128);
+  r.shr = -1;
+  printf("left shift: %d\n", qn_prove_rescale(&r, QN_RESCALE_fma, &m) || qn_can_rescale_integer(&r));
+  r = make(QN_CONTRACT_float, 0, -128);
+  r.mul = qn_bits_of_float(1.5f);
+  printf("above 1: %d\n", qn_prove_rescale(&r, QN_RESCALE_signed, &m));
+  r = make(QN_CONTRACT_single, 0, -128);
+  printf("integer form of another contract: %d\n", qn_can_rescale_integer(&r));
+}
+
+int main(void) {
+  check_contract("tflite", QN_CONTRACT_tflite, 60);
+  check_contract("single", QN_CONTRACT_single, 60);
+  check_contract("mulhi", QN_CONTRACT_mulhi, 60);
+  check_contract("float", QN_CONTRACT_float, 60);
+  check_reach();
+  check_refusals();
+  printf("rescale: %d failures\n", check_failures);
+  return 0;
+}
