@@ -9,7 +9,8 @@ const qn_pass qn_passes[] = {
     {NULL, NULL, NULL}};
 
 /* fold-constants comes after fuse-int8, which wants to see that a weight is the dequantized value
- * of an int8 constant; plan-memory comes last, because every other pass changes lifetimes. */
+ * of an int8 constant; eliminate-constants looks at integer ops, and what it replaces is left to
+ * dce; plan-memory comes last, because every other pass changes lifetimes. */
 const char qn_default_pipeline[] =
     "fold-batchnorm,fuse-pad,fuse-activation,fuse-int8,fold-constants,eliminate-constants,dce,"
     "plan-memory";
