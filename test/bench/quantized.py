@@ -1,0 +1,72 @@
+"""quantized.py SHARED [SCHEME[:CONFIG]...]: what quantization costs, network by network.
+
+For each scheme (int8 when none is given; CONFIG as of --config) and network: calibrates on each of some sets of
+samples, evaluates on all the others against the float network's recorded answers, and prints the means of
+agreement, of labelled top-1 (and the float network's on the same samples), the result's SQNR, and the object's bytes."""
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+SETS = {  # of calibration samples
+    "kws": [(0, 100), (100, 200), (200, 300), (300, 400), (400, 500)],
+    "ic": [(0, 100), (300, 400), (600, 700), (900, 1000)],
+    "vww": [(0, 20), (20, 40), (40, 60)],
+    "ad": [(0, 49), (49, 98)],
+}
+shared, schemes = sys.argv[1], sys.argv[2:] or ["int8"]
+folder = tempfile.TemporaryDirectory()
+
+
+def quern(*arguments):
+    subprocess.run(["quern", *arguments], check=True)
+
+
+def load(network):
+    """Samples as a file, the float network's answers, labels or None."""
+    model, data = f"{shared}/models/{network}_float.tflite", f"{shared}/golden/{network}_float"
+    labels = np.load(f"{data}/labels.npy").ravel() if os.path.exists(f"{data}/labels.npy") else None
+    if network != "vww":
+        return f"{data}/input.npy", np.load(f"{data}/output.npy"), labels
+    # the int8 network's 60 images begin with the float network's 40
+    pixels = np.load(f"{shared}/golden/vww_int8/input.npy").astype(np.float64)
+    samples, answers = f"{folder.name}/vww.npy", f"{folder.name}/vww.out.npy"
+    np.save(samples, ((pixels + 128) / 255).astype(np.float32))
+    quern("run", model, "-i", samples, "-o", answers)
+    return samples, np.load(answers), labels
+
+
+def measure(network, options):
+    samples, wanted, labels = load(network)
+    model, answers = f"{shared}/models/{network}_float.tflite", f"{folder.name}/{network}.answers.npy"
+    agreed = right = float_right = count = 0
+    signal = noise = 0.0
+    for first, end in SETS[network]:
+        quantize = [*options, "--calibrate", f"{samples}@{first}:{end}"]
+        quern("run", model, *quantize, "-i", samples, "-o", answers)
+        others = np.ones(len(wanted), bool)
+        others[first:end] = False
+        got, want = np.load(answers)[others].astype(np.float64), wanted[others].astype(np.float64)
+        agreed += (got.argmax(1) == want.argmax(1)).sum()
+        count += len(got)
+        signal += (want ** 2).sum()
+        noise += ((want - got) ** 2).sum()
+        if labels is not None:
+            right += (got.argmax(1) == labels[others]).sum()
+            float_right += (want.argmax(1) == labels[others]).sum()
+    quern("compile", model, *quantize, "--io", "int8", "-o", f"{folder.name}/m.o")
+    top1 = f"{100 * right / count:.2f} ({100 * float_right / count:.2f})" if labels is not None else "-"
+    agreement = "-" if network == "ad" else f"{100 * agreed / count:.2f}"  # ad has no classes
+    return (f"{agreement} | {top1} | {10 * np.log10(signal / noise):.1f} | "
+            f"{os.path.getsize(f'{folder.name}/m.o')}")
+
+
+print("| scheme | network | agreement, % | top-1, % (float's) | SQNR, dB | object, bytes |")
+print("| --- | --- | --- | --- | --- | --- |")
+for scheme in schemes:
+    name, _, config = scheme.partition(":")
+    options = ["--quantize", name] + (["--config", config] if config else [])
+    for network in SETS:
+        print(f"| {name} {config} | {network} | {measure(network, options)} |", flush=True)
