@@ -72,6 +72,9 @@ qn_status qn_add_layer(qn_module *m, qn_func *f, const qn_layer *layer, qn_value
     set_stored(&typed.type, &layer->in[0]->type);
   }
   bool real = is_real(result_letter(l->code));
+  if (f->op_count >= QN_MAX_OPS)
+    return qn_error(&m->src, l->loc, "more than %d ops, of which a layer on integers takes several",
+                    QN_MAX_OPS);
   if (!real && !l->typed)
     return qn_error(&m->src, l->loc, "'%s' needs the type of its result", qn_ops[l->code].name);
   qn_value *in[QN_MAX_IN];

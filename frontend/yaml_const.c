@@ -31,11 +31,14 @@ static qn_status read_beside(qn_yaml_reader *r, const qn_node *n, qn_source *out
   return qn_read_file(a, path, out);
 }
 
-/* Constants are aligned to 16 bytes; tensors in files are where they are. */
-static const void *align(qn_arena *a, const qn_type *t, const void *data) {
-  if ((uintptr_t)data % 16 == 0) return data;
-  size_t bytes = (size_t)qn_bytes(t);
-  return memcpy(qn_alloc(a, bytes), data, bytes);
+/* A constant of the module, which n names. */
+static qn_status add_const(qn_yaml_reader *r, const qn_node *n, const char *name,
+                           const qn_type *type, const void *data, qn_value **out) {
+  if (++r->const_count > QN_MAX_OPS)
+    return qn_error(r->src, n->loc, "more than %d constants", QN_MAX_OPS);
+  *out = qn_add_const(r->m, name, type, data);
+  (*out)->loc = n->loc;
+  return QN_OK;
 }
 
 /* ------------------------------------------------------------------ weight files */
@@ -47,15 +50,15 @@ static qn_status read_weight_file(qn_yaml_reader *r, const qn_node *n, qn_tensor
   return qn_read_safetensors(&r->m->arena, &src, out);
 }
 
-static void add_tensors(qn_yaml_reader *r, const qn_node *n, const qn_tensor_file *file) {
+static qn_status add_tensors(qn_yaml_reader *r, const qn_node *n, const qn_tensor_file *file) {
   for (int i = 0; i < file->count; i++) {
     const qn_tensor *t = &file->at[i];
-    const void *data = align(&r->m->arena, &t->type, t->data);
-    qn_value *value = qn_add_const(r->m, t->name, &t->type, data);
-    value->loc = n->loc;
+    qn_value *value;
+    QN_TRY(add_const(r, n, t->name, &t->type, t->data, &value));
     r->tensors.at[r->tensors.count++] =
         (qn_yaml_name){.name = t->name, .loc = n->loc, .layer = -1, .value = value};
   }
+  return QN_OK;
 }
 
 qn_status qn_read_weights(qn_yaml_reader *r, const qn_node *n) {
@@ -69,7 +72,7 @@ qn_status qn_read_weights(qn_yaml_reader *r, const qn_node *n) {
     count += (size_t)files[i].count;
   }
   r->tensors.at = qn_alloc(a, (count + 1) * sizeof *r->tensors.at);
-  for (int i = 0; i < file_count; i++) add_tensors(r, paths[i], &files[i]);
+  for (int i = 0; i < file_count; i++) QN_TRY(add_tensors(r, paths[i], &files[i]));
   return qn_sort_yaml_names(r, &r->tensors);
 }
 
@@ -145,9 +148,10 @@ qn_status qn_read_npy_const(qn_yaml_reader *r, const qn_node *n, char letter, qn
     const char *slash = strrchr(n->text, '/');
     const char *stem = slash ? slash + 1 : n->text;
     const char *name = qn_strndup(a, stem, strlen(stem) - strlen(".npy"));
+    qn_value *value;
+    QN_TRY(add_const(r, n, name, &type, data, &value));
     known = qn_alloc(a, sizeof *known);
-    *known = (array){n->text, qn_add_const(r->m, name, &type, align(a, &type, data)), r->arrays};
-    known->value->loc = n->loc;
+    *known = (array){n->text, value, r->arrays};
     r->arrays = known;
   }
   widen(a, known->value, letter);
@@ -218,7 +222,5 @@ qn_status qn_read_inline_const(qn_yaml_reader *r, const qn_node *n, const char *
     QN_TRY(read_number(r, n, type.elem, data, 0));
   else
     QN_TRY(read_numbers(r, n, &type, 0, data, &at));
-  *out = qn_add_const(r->m, name, &type, data);
-  (*out)->loc = n->loc;
-  return QN_OK;
+  return add_const(r, n, name, &type, data, out);
 }

@@ -77,6 +77,9 @@ static void name_layers(reader *r) {
 
 static qn_status read_names(reader *r, const qn_node *inputs, const qn_node *layers) {
   qn_yaml_names *values = &r->y.values;
+  if (inputs->count < 1 || inputs->count > QN_MAX_IN)
+    return qn_error(r->y.src, inputs->loc, "a model has 1 to %d inputs, got %d", QN_MAX_IN,
+                    inputs->count);
   r->input_count = inputs->count;
   r->count = layers->count;
   if (r->count > QN_MAX_OPS)

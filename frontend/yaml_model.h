@@ -31,6 +31,7 @@ typedef struct {
   qn_yaml_names values;  /* inputs, then layers */
   qn_yaml_names tensors; /* of the weight files: each is a constant of m until qn_drop_unused */
   struct qn_yaml_array *arrays; /* the .npy files that were read */
+  int const_count;              /* of m */
 } qn_yaml_reader;
 
 /* -- yaml_names.c: names, and the words around them. */

@@ -25,7 +25,7 @@ enum {
   QN_MAX_IN = QN_KERNEL_OPERANDS,
   QN_MAX_PARAM_BYTES = 512,  /* of a kernel's parameter struct */
   QN_MAX_NAME = 256,         /* bytes of a name */
-  QN_MAX_OPS = 100000
+  QN_MAX_OPS = 20000         /* of a function, and constants of a module: edits walk the lists */
 };
 #define QN_MAX_COUNT ((int64_t)1 << 28) /* elements of one tensor */
 #define QN_MAX_FILE ((size_t)1 << 30)   /* bytes of one input file */
@@ -216,6 +216,7 @@ struct qn_func {
   qn_value *params;
   int result_count;
   qn_value *results[QN_MAX_IN]; /* what it returns; their types are the function's result types */
+  int32_t op_count;
   qn_op *first, *last;
   qn_func *next;
 };

@@ -164,6 +164,7 @@ qn_op *qn_add_op(qn_module *m, qn_func *f, qn_op *before, qn_opcode code, const 
   op->prev = before ? before->prev : f->last;
   *(op->prev ? &op->prev->next : &f->first) = op;
   *(before ? &before->prev : &f->last) = op;
+  ++f->op_count;
   return op;
 }
 
@@ -171,6 +172,7 @@ void qn_remove_op(qn_func *f, qn_op *op) {
   *(op->prev ? &op->prev->next : &f->first) = op->next;
   *(op->next ? &op->next->prev : &f->last) = op->prev;
   op->prev = op->next = NULL;
+  --f->op_count;
 }
 
 /* -- uses */

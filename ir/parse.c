@@ -450,6 +450,7 @@ static qn_status parse_op(parser *p, qn_func *f) {
   op->prev = f->last;
   *(f->last ? &f->last->next : &f->first) = op;
   f->last = op;
+  f->op_count++;
   return QN_OK;
 }
 

@@ -369,21 +369,26 @@ static qn_status check_op(checker *c, qn_op *op) {
 }
 
 /* The list of ops is whole, and each op owns its result. */
-static qn_status check_links(const qn_func *f, int32_t *out_values) {
+static qn_status check_links(checker *c, const qn_func *f, int32_t *out_values) {
   const qn_op *before = NULL;
+  if (f->op_count > QN_MAX_OPS)
+    FAIL(f->loc, "'@%s' has %d ops, at most %d are taken", f->name, f->op_count, QN_MAX_OPS);
   int32_t count = 0;
   for (const qn_op *op = f->first; op; before = op, op = op->next) {
     if (op->prev != before) return qn_bug("the ops of '%s' are not linked", f->name);
     if (!op->out || op->out->def != op || op->out->kind != QN_RESULT)
       return qn_bug("op %d of '%s' has no result of its own", count, f->name);
-    if (++count > QN_MAX_OPS) return qn_bug("'%s' has more than %d ops", f->name, QN_MAX_OPS);
+    if (++count > f->op_count) return qn_bug("'%s' has more ops than its %d", f->name, f->op_count);
   }
+  if (count < f->op_count) return qn_bug("'%s' has %d ops, not %d", f->name, count, f->op_count);
   if (f->last != before) return qn_bug("the last op of '%s' is not its last", f->name);
+  int32_t params = 0;
   for (const qn_value *p = f->params; p; p = p->next) {
     if (p->kind != QN_PARAM) return qn_bug("'%%%s' is listed as a parameter and is none", p->name);
-    count++;
+    if (++params > QN_MAX_IN)
+      FAIL(p->loc, "'@%s' has more than %d parameters", f->name, (int)QN_MAX_IN);
   }
-  *out_values = count;
+  *out_values = count + params;
   return QN_OK;
 }
 
@@ -413,7 +418,7 @@ static qn_status check_returns(checker *c) {
 static qn_status check_func(checker *c, const qn_func *f) {
   int32_t values;
   c->f = f;
-  QN_TRY(check_links(f, &values));
+  QN_TRY(check_links(c, f, &values));
   qn_number_values(&c->arena, f, &c->numbers);
   if (c->numbers.count != values) return qn_bug("a value of '%s' is defined twice", f->name);
   QN_TRY(check_value_names(c, values));

@@ -155,7 +155,7 @@ def tensor_unknown(m):
 @case
 def tensor_count(m):
     relu(m)
-    m.tensors += [m.tensors[0]] * 100000
+    m.tensors += [m.tensors[0]] * 20000
     return m.bytes([0], [1])
 
 
@@ -311,7 +311,7 @@ def graph_no_outputs(m):
 @case
 def graph_operator_count(m):
     relu(m)
-    m.ops *= 100001
+    m.ops *= 20001
     return m.bytes([0], [1])
 
 
