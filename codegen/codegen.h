@@ -18,7 +18,12 @@ const qn_target *qn_find_target(const char *name);
 
 typedef enum { QN_EMIT_OBJ, QN_EMIT_ASM, QN_EMIT_LLVM } qn_emit;
 typedef enum { QN_OPTIMIZE_BALANCED, QN_OPTIMIZE_SPEED, QN_OPTIMIZE_SIZE } qn_optimize;
-typedef enum { QN_WEIGHTS_RAW, QN_WEIGHTS_CODED } qn_weights;
+/* AUTO codes only what saves 1/16 of its bytes. */
+typedef enum { QN_WEIGHTS_RAW, QN_WEIGHTS_CODED, QN_WEIGHTS_AUTO } qn_weights;
+/* A row of runtime/codecs.def; see encode.h. */
+typedef struct qn_codec qn_codec;
+/* NULL when there is no such codec. */
+const qn_codec *qn_find_codec(const char *name);
 
 typedef struct {
   const qn_target *target;
@@ -26,6 +31,7 @@ typedef struct {
   qn_emit emit;
   qn_optimize optimize;
   qn_weights weights;
+  const qn_codec *codec; /* of coded weights; NULL: the one that makes the object smallest */
   bool soft;                   /* no FPU, floats in core registers; the row allows it */
   bool pic;                    /* position-independent code */
   bool split;                  /* decoded weights in a memory of their own */

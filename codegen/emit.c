@@ -304,7 +304,7 @@ void qn_emit_memory_check(qn_unit *u, LLVMBuilderRef b, LLVMValueRef function, u
 }
 
 /* Whether decoded weights are there, in a memory of their own. */
-static bool is_split(const qn_unit *u) { return u->options->split && u->weights.decoder; }
+static bool is_split(const qn_unit *u) { return u->options->split && u->weights.codec; }
 
 static qn_status emit_run(emitter *e) {
   const qn_func *f = e->u->f;
@@ -326,15 +326,20 @@ static qn_status emit_run(emitter *e) {
   return QN_OK;
 }
 
-/* The weights' stream to the start of `memory`, and what the decoder returns. */
-static qn_status emit_decoding(emitter *e, LLVMValueRef memory, LLVMValueRef *out_code) {
+/* The weights' stream to the start of `decoded`, and what the decoder returns. Its scratch is where
+ * activations will be. */
+static qn_status emit_decoding(emitter *e, LLVMValueRef init, LLVMValueRef decoded,
+                               LLVMValueRef *out_code) {
   const qn_unit *u = e->u;
-  LLVMValueRef decoder = LLVMGetNamedFunction(u->module, u->weights.decoder);
-  if (!decoder) return qn_bug("the runtime has no decoder '%s'", u->weights.decoder);
+  LLVMValueRef decoder = LLVMGetNamedFunction(u->module, u->weights.codec->decoder);
+  if (!decoder) return qn_bug("the runtime has no decoder '%s'", u->weights.codec->decoder);
   LLVMValueRef arguments[] = {at_offset(e, u->blob, u->weights.stream),
-                              number(u->i32, u->weights.stream_bytes), memory,
-                              number(u->i32, u->weights.image_bytes)};
-  *out_code = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(decoder), decoder, arguments, 4, "");
+                              number(u->i32, u->weights.stream_bytes),
+                              decoded,
+                              number(u->i32, u->weights.image_bytes),
+                              at_offset(e, LLVMGetParam(init, 0), u->plan_offset),
+                              number(u->i32, u->weights.features)};
+  *out_code = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(decoder), decoder, arguments, 6, "");
   return QN_OK;
 }
 
@@ -352,7 +357,7 @@ static qn_status emit_init(emitter *e, LLVMValueRef *out) {
     LLVMBuildStore(e->b, decoded, memory);
   }
   LLVMValueRef code = number(u->i32, QUERN_OK);
-  if (u->weights.decoder) QN_TRY(emit_decoding(e, decoded, &code));
+  if (u->weights.codec) QN_TRY(emit_decoding(e, init, decoded, &code));
   LLVMBuildRet(e->b, code);
   *out = init;
   if (!u->options->split) return QN_OK;

@@ -1,14 +1,15 @@
-/* Weights -> the streams of runtime/codec.h; the inverse of runtime/decode.c. For each tensor the
- * range coder's rate is chosen by coding the tensor at every rate and measuring; a tensor that no
- * rate makes smaller is coded plain. Deterministic: integers only. */
+/* Weights -> the streams of runtime/codec.h: what the encoders share, and codec raw. Each encoder
+ * is the inverse of runtime/decode_<codec>.c. The same input gives the same bytes on every machine:
+ * integers, or sums and products of doubles in a fixed order. */
 #include "encode.h"
+#include <math.h>
 #include <string.h>
-#include "../runtime/codec.h"
 
 const qn_codec qn_codecs[] = {
-#define QN_CODEC(name, doc) {#name, doc, "qn_decode_" #name, qn_encode_##name},
+#define QN_CODEC(name, scratch_bytes, doc)                                                         \
+  {#name, doc, "qn_decode_" #name, scratch_bytes, qn_encode_##name},
 #include "../runtime/codecs.def"
-    {NULL, NULL, NULL, NULL}};
+    {NULL, NULL, NULL, 0, NULL}};
 
 const qn_codec *qn_find_codec(const char *name) {
   for (const qn_codec *c = qn_codecs; c->name; c++)
@@ -16,179 +17,119 @@ const qn_codec *qn_find_codec(const char *name) {
   return NULL;
 }
 
-static void store_u32(uint8_t *at, uint32_t x) {
-  for (int i = 0; i < 4; i++) at[i] = (uint8_t)(x >> 8 * i);
+static uint32_t align_up(uint32_t n, uint32_t to) { return (n + to - 1) / to * to; }
+
+uint32_t qn_place_coded(qn_coded_tensor *tensors, int count) {
+  uint32_t end = 0;
+  for (int i = 0; i < count; i++) {
+    tensors[i].offset = qn_codec_place(end, tensors[i].bytes);
+    end = align_up(tensors[i].offset + tensors[i].bytes, 4);
+  }
+  return end;
 }
 
-static void store_header(uint8_t *stream, size_t size, uint32_t image_bytes, uint32_t crc) {
-  store_u32(stream, image_bytes);
-  store_u32(stream + 4, (uint32_t)size);
-  store_u32(stream + 8, crc);
+uint32_t qn_sum_coded(const qn_coded_tensor *tensors, int count, const uint8_t *image) {
+  uint32_t sum = 0;
+  for (int i = 0; i < count; i++)
+    sum = qn_codec_sum(sum, image + tensors[i].offset, (tensors[i].bytes + 3) / 4);
+  return sum;
 }
 
-static void copy_image(const qn_coded_tensor *tensors, int count, uint8_t *image) {
+uint8_t *qn_build_image(qn_arena *a, const qn_coded_tensor *tensors, int count,
+                        uint32_t *out_bytes) {
+  const qn_coded_tensor *last = count ? &tensors[count - 1] : NULL;
+  *out_bytes = last ? align_up(last->offset + last->bytes, 4) : 0;
+  uint8_t *image = qn_alloc(a, *out_bytes + 1);
   for (int i = 0; i < count; i++)
     if (tensors[i].bytes) memcpy(image + tensors[i].offset, tensors[i].data, tensors[i].bytes);
+  return image;
+}
+
+/* ------------------------------------------------------------------ what tensors are */
+
+/* 40 bits, the highest set, such that the multipliers are those of qn_codec_multiplier; else 0.
+ * ratio has 53 bits; products that come near a tie leave few factors, so its neighbours are tried.
+ */
+static uint64_t find_factor(const qn_coded_tensor *t, const uint32_t *mantissas) {
+  enum { TRIED = 64 };
+  int exponent;
+  uint64_t middle = (uint64_t)ldexp(frexp(t->ratio, &exponent), 40);
+  for (uint64_t i = 0; i < 2 * TRIED; i++) {
+    uint64_t factor = i % 2 ? middle - i / 2 : middle + i / 2;
+    if (factor >> 39 != 1) continue;
+    uint32_t n = 0, count = t->bytes / 4;
+    while (n < count && qn_codec_multiplier(mantissas[n], factor) == ((const uint32_t *)t->data)[n])
+      n++;
+    if (n == count) return factor;
+  }
+  return 0;
+}
+
+static bool check_multipliers(qn_arena *a, const qn_coded_tensor *t, uint64_t *out_factor,
+                              uint32_t **out_mantissas) {
+  if (!t->scales || !(t->ratio > 0) || !isfinite(t->ratio)) return false;
+  uint32_t *mantissas = qn_alloc(a, t->bytes + 1);
+  for (uint32_t i = 0; i < t->bytes / 4; i++) {
+    memcpy(&mantissas[i], &t->scales[i], 4);
+    mantissas[i] = (mantissas[i] & 0x7FFFFF) | 0x800000;
+  }
+  *out_factor = find_factor(t, mantissas);
+  *out_mantissas = mantissas;
+  return *out_factor != 0;
+}
+
+static bool has_minus_128(const qn_coded_tensor *t) {
+  return memchr(t->data, 0x80, t->bytes) != NULL;
+}
+
+qn_coded_kind qn_check_coded(qn_arena *a, const qn_coded_tensor *t, uint64_t *out_factor,
+                             uint32_t **out_mantissas) {
+  *out_factor = 0;
+  *out_mantissas = NULL;
+  bool is_i32 = t->elem_bytes == 4 && t->bytes > 0;
+  switch (t->kind) {
+  case QN_CODED_WEIGHTS:
+    return t->bytes > 0 && !has_minus_128(t) ? QN_CODED_WEIGHTS : QN_CODED_BYTES;
+  case QN_CODED_MULTIPLIERS:
+    if (is_i32 && check_multipliers(a, t, out_factor, out_mantissas)) return QN_CODED_MULTIPLIERS;
+    return is_i32 ? QN_CODED_INTEGERS : QN_CODED_BYTES;
+  case QN_CODED_INTEGERS: return t->bytes > 0 ? QN_CODED_INTEGERS : QN_CODED_BYTES;
+  default: return QN_CODED_BYTES;
+  }
+}
+
+bool qn_is_zero_row(const uint8_t *row, uint32_t cols, uint32_t step) {
+  for (uint32_t k = 0; k < cols; k++)
+    if (row[k * step]) return false;
+  return true;
+}
+
+uint32_t qn_find_peak(const uint8_t *row, uint32_t cols, uint32_t step) {
+  uint32_t k = 0;
+  while (k < cols && row[k * step] != QN_CODEC_PEAK && row[k * step] != 256 - QN_CODEC_PEAK) k++;
+  return k;
+}
+
+bool qn_has_peaks(const qn_coded_tensor *t) {
+  uint32_t step = t->transposed ? t->rows : 1;
+  for (uint32_t r = 0; r < t->rows; r++) {
+    const uint8_t *row = (const uint8_t *)t->data + (t->transposed ? r : r * t->cols);
+    if (!qn_is_zero_row(row, t->cols, step) && qn_find_peak(row, t->cols, step) == t->cols)
+      return false;
+  }
+  return t->cols <= 1 << 16;
 }
 
 /* ------------------------------------------------------------------ raw */
 
-uint8_t *qn_encode_raw(qn_arena *a, const qn_coded_tensor *tensors, int count, uint32_t image_bytes,
-                       size_t *out_size) {
-  *out_size = (size_t)QN_CODEC_HEADER + image_bytes;
-  uint8_t *stream = qn_alloc(a, *out_size);
-  copy_image(tensors, count, stream + QN_CODEC_HEADER);
-  store_header(stream, *out_size, image_bytes, qn_crc32(stream + QN_CODEC_HEADER, image_bytes));
-  return stream;
-}
-
-/* ------------------------------------------------------------------ range */
-
-/* low is the coder's interval's lower end: bits 0..31, and above them a carry into `held` and the
- * 0xFF bytes that follow it, which are not written until it is known whether a carry comes. */
-typedef struct {
-  uint16_t trees[QN_CODEC_TREES][256];
-  uint32_t range;
-  uint64_t shifts; /* bytes that the interval has been scaled by */
-  uint64_t low;
-  uint8_t held;
-  uint64_t full; /* 0xFF bytes after held */
-  uint8_t *at;   /* NULL: only count */
-} coder;
-
-static void shift_low(coder *c) {
-  if (c->low < 0xFF000000 || c->low >> 32) {
-    uint8_t carry = (uint8_t)(c->low >> 32);
-    /* the first held byte is the 0 before the stream: decoders start behind it */
-    if (c->shifts) *c->at++ = (uint8_t)(c->held + carry);
-    for (; c->full; c->full--) *c->at++ = (uint8_t)(0xFF + carry);
-    c->held = (uint8_t)(c->low >> 24);
-  } else {
-    c->full++;
-  }
-  c->low = (c->low & 0x00FFFFFF) << 8;
-}
-
-static void encode_bit(coder *c, uint16_t *chance, uint32_t rate, uint32_t bit) {
-  uint32_t p = *chance, bound = (c->range >> 15) * (p >> 1);
-  if (bit) {
-    c->low += bound;
-    c->range -= bound;
-    p -= p >> rate;
-  } else {
-    c->range = bound;
-    p += (65536 - p) >> rate;
-  }
-  *chance = (uint16_t)p;
-  while (c->range < (uint32_t)1 << 24) {
-    c->range <<= 8;
-    if (c->at) shift_low(c);
-    c->shifts++;
-  }
-}
-
-static void encode_byte(coder *c, uint16_t tree[256], uint32_t rate, uint32_t byte) {
-  uint32_t node = 1;
-  for (int i = 7; i >= 0; i--) {
-    uint32_t bit = byte >> i & 1;
-    encode_bit(c, tree + (rate < QN_CODEC_NO_RATE ? node : 0), rate, bit);
-    node = node << 1 | bit;
-  }
-}
-
-static void encode_record(coder *c, uint32_t tree_bits, uint32_t rate, uint32_t gap,
-                          uint32_t bytes) {
-  uint32_t record = tree_bits | rate % QN_CODEC_NO_RATE << 2 | gap << 5 | bytes << 11;
-  for (int i = 0; i < 4; i++) encode_byte(c, c->trees[0], QN_CODEC_NO_RATE, record >> 8 * i & 255);
-}
-
-static void encode_bytes(coder *c, uint32_t tree_bits, uint32_t rate, const uint8_t *data,
-                         uint32_t bytes) {
-  for (uint32_t i = 0; i < bytes; i++)
-    encode_byte(c, c->trees[i & ((1u << tree_bits) - 1)], rate, data[i]);
-}
-
-/* Bits that the interval has shrunk by, to within one. */
-static uint64_t coded_bits(const coder *c) {
-  return 8 * c->shifts + (uint64_t)__builtin_clz(c->range);
-}
-
-static uint32_t choose_rate(const coder *c, uint32_t tree_bits, const uint8_t *data,
-                            uint32_t bytes) {
-  uint64_t least = coded_bits(c) + 8 * (uint64_t)bytes;
-  uint32_t best = QN_CODEC_NO_RATE;
-  for (uint32_t rate = QN_CODEC_RATE_MIN; rate <= QN_CODEC_RATE_MAX; rate++) {
-    coder trial = *c;
-    trial.at = NULL;
-    encode_bytes(&trial, tree_bits, rate, data, bytes);
-    if (coded_bits(&trial) < least) {
-      least = coded_bits(&trial);
-      best = rate;
-    }
-  }
-  return best;
-}
-
-/* Ends the stream with the number of the interval that has most zeros behind, and drops those:
- * the decoder reads zeros past the end. Returns the end. */
-static uint8_t *finish(coder *c, const uint8_t *start) {
-  uint64_t last = c->low + c->range - 1, value = last;
-  for (uint64_t mask = 0xFF; mask <= 0xFFFFFFFF; mask = mask << 8 | 0xFF)
-    if ((last & ~mask) >= c->low) value = last & ~mask;
-  c->low = value;
-  for (int i = 0; i < 5; i++) {
-    shift_low(c);
-    c->shifts++;
-  }
-  while (c->at > start && c->at[-1] == 0) c->at--;
-  return c->at;
-}
-
-static void encode_gap(coder *c, uint32_t gap) {
-  for (; gap > QN_CODEC_GAP_MAX; gap -= QN_CODEC_GAP_MAX)
-    encode_record(c, 0, QN_CODEC_NO_RATE, QN_CODEC_GAP_MAX, 0);
-  if (gap) encode_record(c, 0, QN_CODEC_NO_RATE, gap, 0);
-}
-
-static void encode_tensor(coder *c, const qn_coded_tensor *t, uint32_t gap) {
-  uint32_t tree_bits = t->elem_bytes >= 4 ? 2 : t->elem_bytes / 2;
-  if (gap > QN_CODEC_GAP_MAX) {
-    encode_gap(c, gap - gap % QN_CODEC_GAP_MAX);
-    gap %= QN_CODEC_GAP_MAX;
-  }
-  for (uint32_t done = 0; done < t->bytes; gap = 0) {
-    const uint8_t *data = (const uint8_t *)t->data + done;
-    uint32_t bytes = t->bytes - done;
-    if (bytes > QN_CODEC_BYTES_MAX) bytes = QN_CODEC_BYTES_MAX;
-    uint32_t rate = choose_rate(c, tree_bits, data, bytes);
-    encode_record(c, tree_bits, rate, gap, bytes);
-    encode_bytes(c, tree_bits, rate, data, bytes);
-    done += bytes;
-  }
-}
-
-uint8_t *qn_encode_range(qn_arena *a, const qn_coded_tensor *tensors, int count,
-                         uint32_t image_bytes, size_t *out_size) {
-  /* Plain bytes cost at most 1 + 2^-8 bits per bit, since bound is at least range / 2 - 2^14. A
-   * record is 4 of them; there is one per tensor, one per 2^20 bytes and two more per 63 of gap. */
-  size_t most = QN_CODEC_HEADER + 16 + (size_t)image_bytes / 8 * 9 + 5 * (size_t)count +
-                image_bytes / (QN_CODEC_GAP_MAX / 10);
-  uint8_t *stream = qn_alloc(a, most), *image = qn_alloc(a, image_bytes + 1);
-  copy_image(tensors, count, image);
-
-  coder *c = qn_alloc(a, sizeof *c);
-  for (int tree = 0; tree < QN_CODEC_TREES; tree++)
-    for (int i = 0; i < 256; i++) c->trees[tree][i] = QN_CODEC_HALF;
-  c->range = 0xFFFFFFFF;
-  c->at = stream + QN_CODEC_HEADER;
-  uint32_t at = 0;
-  for (int i = 0; i < count; i++) {
-    if (tensors[i].bytes == 0) continue;
-    encode_tensor(c, &tensors[i], tensors[i].offset - at);
-    at = tensors[i].offset + tensors[i].bytes;
-  }
-  encode_gap(c, image_bytes - at);
-  *out_size = (size_t)(finish(c, stream + QN_CODEC_HEADER) - stream);
-  store_header(stream, *out_size, image_bytes, qn_crc32(image, image_bytes));
-  return stream;
+bool qn_encode_raw(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
+  uint32_t image_bytes;
+  const uint8_t *image = qn_build_image(a, tensors, count, &image_bytes);
+  *out = (qn_stream){.size = (size_t)QN_CODEC_HEADER + image_bytes};
+  uint8_t *stream = qn_alloc(a, out->size);
+  if (image_bytes) memcpy(stream + QN_CODEC_HEADER, image, image_bytes);
+  qn_store_u32(stream, qn_codec_sum(0, image, image_bytes / 4));
+  for (int i = 0; i < count; i++) tensors[i].coded_bits = 8 * (uint64_t)tensors[i].bytes;
+  out->bytes = stream;
+  return true;
 }

@@ -2,34 +2,100 @@
 #ifndef QN_ENCODE_H
 #define QN_ENCODE_H
 
-#include "../ir/ir.h"
+#include "codegen.h"
+#include "../runtime/codec.h"
 
-/* A tensor and where its bytes belong in the decoded image. */
+/* A tensor, where its bytes belong in the decoded image, and what is known of it. A codec that has
+ * no use for a kind, or finds the bytes not to be of it, codes them as a more general one. */
 typedef struct {
   const void *data;
-  uint32_t bytes, offset;
-  uint32_t elem_bytes; /* 1, 2, 4 or 8: bytes at the same place of an element share statistics */
+  uint32_t bytes;
+  uint32_t offset;     /* qn_place_coded's */
+  uint32_t elem_bytes; /* 1, 2, 4 or 8 */
+  qn_coded_kind kind;
+  uint32_t rows, cols;     /* of weights: output channels, weights of each */
+  bool transposed;         /* depthwise: weight k of channel r is at k*rows + r, not r*cols + k */
+  uint32_t taps_h, taps_w; /* of a filter; cols is a multiple of their product; 1, 1 otherwise */
+  const float *scales; /* of multipliers, or NULL: multiplier i is nearly ratio * scales[i] times a
+                        * power of two */
+  double ratio;
+  uint64_t coded_bits; /* out: what it takes in the stream, to within a few bits */
 } qn_coded_tensor;
 
-/* A row of runtime/codecs.def.
- * encode: the stream of an image of image_bytes, below 2^31, in the arena. The tensors are in
- * ascending order of offset, do not overlap and end within the image; the bytes between them decode
- * to 0. One stream for all weights is smaller than several: statistics carry over from tensor to
- * tensor, best when those with the same elem_bytes follow each other. Takes 1.5 s for 3.5 MB. */
+enum { QN_CODED_MOST = 1 << 27 }; /* bytes of an image */
+#define QN_NOT_CODED UINT64_MAX
+
 typedef struct {
+  const uint8_t *bytes; /* in the arena */
+  size_t size;
+  size_t table_bytes; /* of size: what belongs to no tensor */
+  uint32_t features;  /* the decoder's argument */
+} qn_stream;
+
+/* A row of runtime/codecs.def.
+ * encode: the stream of the tensors, none of them empty; their offsets are qn_place_coded's. Sets
+ * coded_bits. False when there are some that the codec cannot say: theirs is QN_NOT_CODED. One
+ * stream for all weights is smaller than several: tables or statistics serve all of them. Takes
+ * about 3 s for 3.5 MB. */
+struct qn_codec {
   const char *name, *doc;
   const char *decoder; /* the runtime's function */
-  uint8_t *(*encode)(qn_arena *a, const qn_coded_tensor *tensors, int count, uint32_t image_bytes,
-                     size_t *out_size);
-} qn_codec;
+  uint32_t scratch_bytes;
+  bool (*encode)(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out);
+};
 extern const qn_codec qn_codecs[]; /* ends with a NULL name */
 
-/* NULL when there is no such codec. */
-const qn_codec *qn_find_codec(const char *name);
+/* Sets the tensors' offsets; returns the bytes of their image. */
+uint32_t qn_place_coded(qn_coded_tensor *tensors, int count);
 
-#define QN_CODEC(name, doc)                                                                        \
-  uint8_t *qn_encode_##name(qn_arena *a, const qn_coded_tensor *tensors, int count,                \
-                            uint32_t image_bytes, size_t *out_size);
+#define QN_CODEC(name, scratch_bytes, doc)                                                         \
+  bool qn_encode_##name(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out);
 #include "../runtime/codecs.def"
+
+/* -- encode.c: what the encoders share. */
+/* The tensors' image of *out_bytes, aligned to 16. */
+uint8_t *qn_build_image(qn_arena *a, const qn_coded_tensor *tensors, int count,
+                        uint32_t *out_bytes);
+/* What a stream of the tensors begins with. */
+uint32_t qn_sum_coded(const qn_coded_tensor *tensors, int count, const uint8_t *image);
+/* The kind that t can be coded as: its own, if its bytes are as codec.h says, else a more general
+ * one. Of multipliers also their factor and mantissas (in the arena). */
+qn_coded_kind qn_check_coded(qn_arena *a, const qn_coded_tensor *t, uint64_t *out_factor,
+                             uint32_t **out_mantissas);
+/* Whether every row of weights that is not 0 has a 127 or a -127. */
+bool qn_has_peaks(const qn_coded_tensor *t);
+/* The place of the first of them in a row; cols when there is none. */
+uint32_t qn_find_peak(const uint8_t *row, uint32_t cols, uint32_t step);
+bool qn_is_zero_row(const uint8_t *row, uint32_t cols, uint32_t step);
+
+/* -- predict.c: what weights can be predicted from. */
+typedef struct {
+  uint32_t lags, phase, lag[QN_CODEC_LAGS]; /* as in the stream */
+  int8_t factor[QN_CODEC_PHASES][QN_CODEC_LAGS];
+} qn_prediction;
+/* Up to 3 ways to predict t's weights from earlier ones, those of other rows included where
+ * across_rows is set; at[0] is none. Factors are multiples of 1/one, -limit..limit. They are the
+ * least squares' solution; which way is best the encoder has to try. Returns how many. a: scratch.
+ */
+int qn_find_predictions(qn_arena *a, const qn_coded_tensor *t, bool across_rows, int one, int limit,
+                        qn_prediction at[3]);
+
+/* -- huffman_tables.c: codec huffman's codes. */
+enum { QN_HUFFMAN_SYMBOLS = 24, QN_HUFFMAN_LONGEST = 7, QN_HUFFMAN_TABLES = 3 };
+typedef struct {
+  uint32_t count[QN_HUFFMAN_SYMBOLS];
+  bool zero; /* has no symbols */
+  int table; /* out: the one that it is shortest with */
+} qn_histogram;
+typedef struct {
+  int count;
+  uint8_t length[QN_HUFFMAN_TABLES][QN_HUFFMAN_SYMBOLS]; /* 0: has no code */
+  uint64_t bits;                                         /* of all rows' symbols and the tables */
+} qn_huffman_tables;
+/* Lengths of an optimal prefix code of at most QN_HUFFMAN_LONGEST bits; 1 when there is one symbol.
+ */
+void qn_fit_code(const uint64_t count[QN_HUFFMAN_SYMBOLS], uint8_t length[QN_HUFFMAN_SYMBOLS]);
+/* a: scratch. */
+void qn_fit_tables(qn_arena *a, qn_histogram *rows, int count, qn_huffman_tables *out);
 
 #endif

@@ -53,7 +53,7 @@ qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **
   QN_TRY(qn_compile(m, &host, &object));
   qn_program *p = calloc(1, sizeof *p);
   if (!p) return qn_io_error("quern", "no memory for the model");
-  p->plan_offset = (size_t)(object.memory_bytes - qn_memory_bytes(qn_main_func(m)));
+  p->plan_offset = (size_t)object.plan_offset;
   qn_status status = load_object(p, &object, qn_format(&m->arena, "%s_model", host.name));
   if (status == QN_OK) status = start_model(p);
   if (status == QN_OK)

@@ -186,9 +186,12 @@ static qn_status build(qn_unit *u, qn_object *out) {
 static qn_status plan(qn_unit *u) {
   qn_choose_kernels(u);
   QN_TRY(qn_plan_weights(u));
-  bool split = u->options->split && u->weights.decoder;
+  const qn_codec *codec = u->weights.codec;
+  bool split = u->options->split && codec;
+  int64_t plan_bytes = qn_memory_bytes(u->f);
+  if (codec && codec->scratch_bytes > plan_bytes) plan_bytes = codec->scratch_bytes;
   u->plan_offset = split ? SPLIT_BYTES : u->weights.memory_bytes;
-  u->memory_bytes = u->plan_offset + qn_memory_bytes(u->f);
+  u->memory_bytes = u->plan_offset + plan_bytes;
   if (u->scratch_bytes > 0) {
     u->scratch = (u->memory_bytes + 63) / 64 * 64;
     u->memory_bytes = u->scratch + u->scratch_bytes;

@@ -5,7 +5,6 @@
  *
  * The noise is made on the spot (runtime/selftest.c) and fills the outputs too before the run, so
  * that the gaps between them are a part of the CRC that is the same on both sides. */
-#include "../runtime/codec.h"
 #include "../runtime/selftest.h"
 #include "unit.h"
 

@@ -5,6 +5,7 @@
 #include <llvm-c/Core.h>
 #include <llvm-c/TargetMachine.h>
 #include "codegen.h"
+#include "encode.h"
 
 /* -- choose.c: tuned kernels. An op is a call of its runtime kernel, or of a function that an
  * emitter (a row of emitters.def) writes for the op's shape and the target's instructions. */
@@ -55,6 +56,7 @@ typedef struct {
   int64_t bytes, align, elem_bytes;
   int64_t offset; /* in the blob, or in memory when decoded */
   bool decoded;
+  qn_coded_tensor tensor; /* what it is to a codec */
 } qn_weight;
 
 typedef struct {
@@ -63,15 +65,23 @@ typedef struct {
   int *slot;           /* hash table: index in `at` + 1 */
   unsigned char *blob; /* what the object stores */
   int64_t blob_bytes;
-  const char *decoder;  /* the runtime's function; NULL when nothing is coded. It makes of */
-  int64_t stream, stream_bytes; /* these bytes of the blob */
+  const qn_codec *codec;        /* NULL when nothing is coded. It makes of */
+  int64_t stream, stream_bytes; /* these bytes of the blob, with */
+  uint32_t features;            /* this argument, */
   int64_t image_bytes;          /* these at the start of memory, */
   int64_t memory_bytes;         /* rounded up to 64 */
+  int64_t table_bytes;          /* of the stream, that belong to no constant */
+  int64_t decoder_bytes;        /* code and its constants, about */
 } qn_weight_plan;
 
 /* Every constant that f's calls read or f returns, and those of u's jobs, identical ones once. Sets
  * u->weights. */
 qn_status qn_plan_weights(qn_unit *u) QN_MUST_CHECK;
+/* -- role.c: what a constant is to a codec that is operand i of op (NULL: a result). */
+qn_coded_tensor qn_coded_role(qn_arena *a, const qn_op *op, int i, const qn_value *v);
+/* -- decoder.c: the bytes of code that a decoder would take, by compiling it for the target. */
+qn_status qn_measure_decoder(qn_unit *u, const qn_codec *codec, const qn_stream *stream,
+                             uint32_t image_bytes, int64_t *out_bytes) QN_MUST_CHECK;
 const qn_weight *qn_find_weight(const qn_weight_plan *plan, const void *data, int64_t bytes);
 
 /* -- target.c */

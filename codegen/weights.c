@@ -1,21 +1,17 @@
 /* Constants -> one blob of bytes, and where each of them is when the model runs: in the blob, or
  * in memory after init has decoded it.
  *
- * Constants with the same bytes are stored once. Tensors lie in groups, so that little is lost to
- * padding: those of 1 KB and more aligned to 64, then those of 64 bytes and more to 16, then the
- * rest to 4 or their element's size. Coded tensors form one image and one stream, because the
- * coder's statistics carry over. A tensor is coded when its own stream is smaller than its bytes,
- * and any at all only when that makes the object smaller, decoder included. */
-#include <stdlib.h>
+ * Constants with the same bytes are stored once. Those in the blob lie in groups, so that little is
+ * lost to padding: those of 1 KB and more aligned to 64, then those of 64 bytes and more to 16,
+ * then the rest to 4 or their element's size. Those that are decoded form one image and one stream,
+ * in order of first use. A constant is coded when it takes less of the stream than of the blob, and
+ * any at all only when that makes the object smaller, decoder included, or when the user has chosen
+ * the codec; else the codec is the one that makes it smallest. */
 #include <string.h>
 #include "../runtime/codec.h"
-#include "encode.h"
 #include "unit.h"
 
-enum {
-  CODED_LEAST = 64,    /* bytes of a tensor that is worth coding */
-  DECODER_BYTES = 1024 /* code that decoding takes, about */
-};
+enum { CODED_LEAST = 8 /* bytes of a constant that is worth coding */ };
 
 static uint64_t hash_bytes(const unsigned char *bytes, int64_t size) {
   uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
@@ -51,26 +47,30 @@ static void add_weight(qn_weight_plan *plan, const qn_weight *wanted) {
   w->align = most(w->align, wanted->align);
 }
 
-static void add_place(qn_weight_plan *plan, const qn_func *f, const qn_value *v) {
+/* The op whose operand i is v says what the constant is; NULL: a result. */
+static void add_place(qn_arena *a, qn_weight_plan *plan, const qn_func *f, const qn_op *op, int i,
+                      const qn_value *v) {
   qn_place place = qn_place_of(f, v);
   if (place.kind != QN_IN_CONST) return;
-  qn_weight w = {.data = place.value->data, .bytes = qn_bytes(&place.value->type)};
-  w.elem_bytes = most(qn_elem_bits(place.value->type.elem) / 8, 1);
+  qn_weight w = {.data = place.value->data,
+                 .bytes = qn_bytes(&place.value->type),
+                 .tensor = qn_coded_role(a, op, i, place.value)};
+  w.elem_bytes = w.tensor.elem_bytes;
   w.align = w.bytes >= 1024 ? 64 : w.bytes >= 64 ? 16 : most(w.elem_bytes, 4);
   add_weight(plan, &w);
 }
 
 static int64_t align_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* Gives the tensors that are decoded, or those that are not, their offsets from 0, in groups of
- * equal alignment and element size. Returns the end. */
-static int64_t place_weights(qn_weight_plan *plan, bool decoded) {
+/* Gives the constants that are not decoded their offsets from 0, in groups of equal alignment and
+ * element size. Returns the end. */
+static int64_t place_weights(qn_weight_plan *plan) {
   int64_t end = 0;
   for (int64_t class = 64; class >= 4; class /= 2) {
     for (int64_t element = 1; element <= 8; element *= 2) {
       for (int i = 0; i < plan->count; i++) {
         qn_weight *w = &plan->at[i];
-        if (w->decoded != decoded || w->align != class || w->elem_bytes != element) continue;
+        if (w->decoded || w->align != class || w->elem_bytes != element) continue;
         w->offset = align_up(end, class);
         end = w->offset + w->bytes;
       }
@@ -79,48 +79,114 @@ static int64_t place_weights(qn_weight_plan *plan, bool decoded) {
   return end;
 }
 
-static qn_coded_tensor coded_tensor(const qn_weight *w) {
-  return (qn_coded_tensor){w->data, (uint32_t)w->bytes, (uint32_t)w->offset,
-                           (uint32_t)w->elem_bytes};
+/* ------------------------------------------------------------------ coding */
+
+/* What coding by a codec has come to. */
+typedef struct {
+  const qn_codec *codec;
+  qn_stream stream;
+  int count;
+  int *index; /* of the coded constants, in order of offset */
+  qn_coded_tensor *tensors;
+  uint32_t image_bytes;
+  int64_t decoder_bytes, total_bytes;
+} coding;
+
+static bool can_be_coded(const qn_weight *w) {
+  if (qn_codec_place(1, (uint32_t)w->bytes) % w->align != 0) return false;
+  return w->bytes >= CODED_LEAST && w->bytes <= QN_CODED_MOST && w->elem_bytes <= 4;
 }
 
-static bool gets_smaller(qn_arena *a, const qn_codec *codec, const qn_weight *w) {
-  if (w->bytes < CODED_LEAST) return false;
-  qn_coded_tensor alone = coded_tensor(w);
-  alone.offset = 0;
-  size_t size;
-  codec->encode(a, &alone, 1, alone.bytes, &size);
-  return (int64_t)size - QN_CODEC_HEADER < w->bytes;
+/* Whether a tensor earns its place in the stream. Memory is not free: where the user does not ask
+ * for coding, it saves at least 1/16. What others leave behind changes when some drop out; that
+ * this comes to an end soon, later rounds ask for more. */
+static bool pays(const qn_coded_tensor *t, qn_weights form, uint32_t round) {
+  if (t->coded_bits == QN_NOT_CODED) return false;
+  uint32_t least = round / 2 + (form == QN_WEIGHTS_AUTO ? 4 : 0); /* in 1/64 */
+  return t->coded_bits <= (uint64_t)t->bytes * (64 - least) / 8;
 }
 
-static int compare_offsets(const void *a, const void *b) {
-  uint32_t x = ((const qn_coded_tensor *)a)->offset, y = ((const qn_coded_tensor *)b)->offset;
-  return (x > y) - (x < y);
-}
-
-/* Decides what is decoded; NULL when nothing is worth it, else the stream. */
-static const uint8_t *code_weights(qn_arena *a, qn_weight_plan *plan, const qn_codec *codec) {
-  int64_t raw_bytes = place_weights(plan, false);
-  qn_coded_tensor *coded = qn_alloc(a, ((size_t)plan->count + 1) * sizeof *coded);
-  int count = 0;
-  for (int i = 0; i < plan->count; i++) plan->at[i].decoded = gets_smaller(a, codec, &plan->at[i]);
-  plan->image_bytes = place_weights(plan, true);
-  for (int i = 0; i < plan->count; i++) {
-    if (plan->at[i].decoded) coded[count++] = coded_tensor(&plan->at[i]);
+/* Drops what does not pay. Returns whether nothing had to go. */
+static bool drop_tensors(coding *c, qn_weights form, uint32_t round) {
+  int kept = 0;
+  for (int i = 0; i < c->count; i++) {
+    if (!pays(&c->tensors[i], form, round)) continue;
+    c->tensors[kept] = c->tensors[i];
+    c->index[kept++] = c->index[i];
   }
-  if (count == 0) return NULL;
-  qsort(coded, (size_t)count, sizeof *coded, compare_offsets);
-  size_t size;
-  const uint8_t *stream = codec->encode(a, coded, count, (uint32_t)plan->image_bytes, &size);
-  if (place_weights(plan, false) + (int64_t)size + DECODER_BYTES >= raw_bytes) return NULL;
-  plan->stream_bytes = (int64_t)size;
-  plan->decoder = codec->decoder;
+  bool all = kept == c->count;
+  c->count = kept;
+  return all;
+}
+
+/* Codes what gets smaller; count is 0 when nothing does. */
+static void encode(qn_arena *a, const qn_weight_plan *plan, qn_weights form, coding *c) {
+  uint64_t image = 0;
+  c->index = qn_alloc(a, ((size_t)plan->count + 1) * sizeof *c->index);
+  c->tensors = qn_alloc(a, ((size_t)plan->count + 1) * sizeof *c->tensors);
+  for (int i = 0; i < plan->count; i++) {
+    if (!can_be_coded(&plan->at[i])) continue;
+    image += (uint64_t)align_up(plan->at[i].bytes, 64);
+    if (image > QN_CODED_MOST) break;
+    c->index[c->count] = i;
+    c->tensors[c->count++] = plan->at[i].tensor;
+  }
+  for (uint32_t round = 0; c->count > 0; round++) {
+    c->image_bytes = qn_place_coded(c->tensors, c->count);
+    c->stream = (qn_stream){0};
+    bool coded = c->codec->encode(a, c->tensors, c->count, &c->stream);
+    if (drop_tensors(c, form, round) && coded) return;
+  }
+}
+
+static qn_status try_codec(qn_unit *u, const qn_weight_plan *plan, coding *c) {
+  encode(&u->m->arena, plan, u->options->weights, c);
+  if (c->count == 0) return QN_OK;
+  int64_t raw = 0;
+  for (int i = 0; i < plan->count; i++) raw += plan->at[i].bytes;
+  for (int i = 0; i < c->count; i++) raw -= plan->at[c->index[i]].bytes;
+  QN_TRY(qn_measure_decoder(u, c->codec, &c->stream, c->image_bytes, &c->decoder_bytes));
+  c->total_bytes = raw + (int64_t)c->stream.size + c->decoder_bytes;
+  return QN_OK;
+}
+
+/* Sets what is decoded, and how. */
+static void accept(qn_weight_plan *plan, const coding *c) {
+  for (int i = 0; i < c->count; i++) {
+    qn_weight *w = &plan->at[c->index[i]];
+    w->decoded = true;
+    w->offset = c->tensors[i].offset;
+    w->tensor = c->tensors[i];
+  }
+  plan->codec = c->codec;
+  plan->features = c->stream.features;
+  plan->table_bytes = (int64_t)c->stream.table_bytes;
+  plan->decoder_bytes = c->decoder_bytes;
+  plan->stream_bytes = (int64_t)c->stream.size;
+  plan->image_bytes = c->image_bytes;
   plan->memory_bytes = align_up(plan->image_bytes, 64);
-  return stream;
+}
+
+/* Decides what is decoded; *out_stream is NULL when nothing is worth it. */
+static qn_status code_weights(qn_unit *u, qn_weight_plan *plan, const uint8_t **out_stream) {
+  int64_t least = 0;
+  for (int i = 0; i < plan->count; i++) least += plan->at[i].bytes;
+  coding best = {0};
+  for (const qn_codec *codec = qn_codecs; codec->name; codec++) {
+    if (u->options->codec && codec != u->options->codec) continue;
+    coding c = {.codec = codec};
+    QN_TRY(try_codec(u, plan, &c));
+    if (c.count == 0 || (!u->options->codec && c.total_bytes >= least)) continue;
+    least = c.total_bytes;
+    best = c;
+  }
+  *out_stream = best.stream.bytes;
+  if (best.count) accept(plan, &best);
+  return QN_OK;
 }
 
 static void fill_blob(qn_arena *a, qn_weight_plan *plan, const uint8_t *stream) {
-  plan->stream = place_weights(plan, false);
+  plan->stream = place_weights(plan);
   plan->blob_bytes = plan->stream + plan->stream_bytes;
   plan->blob = qn_alloc(a, (size_t)plan->blob_bytes);
   if (stream) memcpy(plan->blob + plan->stream, stream, (size_t)plan->stream_bytes);
@@ -131,8 +197,14 @@ static void fill_blob(qn_arena *a, qn_weight_plan *plan, const uint8_t *stream) 
 }
 
 static void add_job(qn_weight_plan *plan, const qn_job *job) {
-  const qn_weight w = {
-      .data = job->constants, .bytes = job->constant_bytes, .align = 64, .elem_bytes = 1};
+  const qn_weight w = {.data = job->constants,
+                       .bytes = job->constant_bytes,
+                       .align = 64,
+                       .elem_bytes = 1,
+                       .tensor = {.data = job->constants,
+                                  .bytes = (uint32_t)job->constant_bytes,
+                                  .elem_bytes = 1,
+                                  .kind = QN_CODED_BYTES}};
   if (w.bytes > 0) add_weight(plan, &w);
 }
 
@@ -150,10 +222,10 @@ static void find_weights(qn_unit *u, qn_weight_plan *plan) {
     qn_call call;
     qn_bind(op, &call);
     for (int i = 0; i < call.in_count && !u->jobs[number]; i++) {
-      if (call.in[i]) add_place(plan, f, call.in[i]);
+      if (call.in[i]) add_place(a, plan, f, op, i, call.in[i]);
     }
   }
-  for (int i = 0; i < f->result_count; i++) add_place(plan, f, f->results[i]);
+  for (int i = 0; i < f->result_count; i++) add_place(a, plan, f, NULL, 0, f->results[i]);
 }
 
 static qn_status check_total(const qn_module *m, const qn_weight_plan *plan) {
@@ -166,14 +238,11 @@ static qn_status check_total(const qn_module *m, const qn_weight_plan *plan) {
 
 qn_status qn_plan_weights(qn_unit *u) {
   qn_weight_plan *out = &u->weights;
-  qn_arena *a = &u->m->arena;
   *out = (qn_weight_plan){0};
   find_weights(u, out);
   QN_TRY(check_total(u->m, out));
   const uint8_t *stream = NULL;
-  if (u->options->weights == QN_WEIGHTS_CODED)
-    stream = code_weights(a, out, qn_find_codec("range"));
-  for (int i = 0; i < out->count && !stream; i++) out->at[i].decoded = false;
-  fill_blob(a, out, stream);
+  if (u->options->weights != QN_WEIGHTS_RAW) QN_TRY(code_weights(u, out, &stream));
+  fill_blob(&u->m->arena, out, stream);
   return QN_OK;
 }

@@ -62,6 +62,18 @@ static qn_status find_target(const char *name, const qn_target **out) {
                      nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "");
 }
 
+/* NULL for auto. */
+static qn_status find_codec(const char *name, const qn_codec **out) {
+  static const char words[] = "auto"
+#define QN_CODEC(name, scratch_bytes, doc) "|" #name
+#include "../runtime/codecs.def"
+      ;
+  int index = 0;
+  QN_TRY(qn_choose("--codec", words, name, &index));
+  *out = qn_find_codec(name);
+  return QN_OK;
+}
+
 /* How the row is used: its FPU, its code's position. */
 static qn_status set_target(const qn_options *o, qn_compile_options *out) {
   int hard = -1;
@@ -97,9 +109,12 @@ qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_com
   int optimize = QN_OPTIMIZE_BALANCED, weights = QN_WEIGHTS_RAW;
   if (o->optimize) QN_TRY(qn_choose("--optimize", NULL, o->optimize, &optimize));
   if (o->weights) QN_TRY(qn_choose("--weights", NULL, o->weights, &weights));
+  const qn_codec *codec = NULL;
+  if (o->codec) QN_TRY(find_codec(o->codec, &codec));
   *out = (qn_compile_options){.name = o->name ? o->name : m->name,
                               .optimize = (qn_optimize)optimize,
                               .weights = (qn_weights)weights,
+                              .codec = codec,
                               .split = o->split_memory,
                               .selftest = o->selftest,
                               .weights_section = o->weights_section};

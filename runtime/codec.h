@@ -1,59 +1,91 @@
-/* Coded weights: the format in which codegen/encode.c and decode.c meet.
+/* Coded weights: the formats in which codegen/encode*.c and decode*.c meet.
  *
- * A stream holds the image of a piece of memory: tensors at ascending offsets, zeros between them.
- * Numbers are little endian and read byte by byte, so that a stream may lie at any address.
+ * A stream is  u32 sum of the tensors, then what the codec makes of them, in order of offset.
+ * Numbers are little endian and read byte by byte: a stream may lie at any address. The tensors
+ * make up an image: a piece of memory, aligned to 64, in which they stand one after the other, each
+ * aligned by its size (qn_codec_place). A tensor is filled up to 4 bytes by zeros, which the sum
+ * includes; what is between tensors is not written, and the image ends with the last one.
  *
- *    0  u32  bytes of the image
- *    4  u32  bytes of the stream, this header included
- *    8  u32  CRC-32 of the image, gaps included
- *   12  ...  the image as the codec has it
+ * What a codec knows of a tensor is its kind:
+ *   WEIGHTS      int8, -127..127, as rows of the weights of one output channel each. Weight k of
+ *                row r is at  r*cols + k,  or transposed (depthwise) at  k*rows + r
+ *   INTEGERS     int32 or int8 of any value: biases, shifts
+ *   MULTIPLIERS  int32, 2^30 or more, that are one factor times the 24-bit mantissas of float
+ * scales BYTES        anything else, as elements of 1, 2, 4 or 8 bytes
  *
- * Codec raw: the image's bytes.
+ * Predicted weights: cols is divided into phases of equal length (the taps of a filter, say). A
+ * phase has up to 4 factors, in 1/32 or as the codec says, for weights that are given by lags: so
+ * many bytes before the weight in question in the image. What is coded is weight - prediction.
  *
- * Codec range: one run of a binary range coder (Martin, "Range encoding", 1979; carries are
- * resolved in the encoder). Until the image is full it holds a record and then the record's tensor.
- * A record is a u32, coded as four plain bytes:
- *   bits  0..1   log2 of the trees: byte i of the tensor is coded with tree i mod 1, 2 or 4,
- *                which is the byte's place in an element of that size (8-byte elements: 4 trees)
- *   bits  2..4   rate 3..7, or 0: plain bytes
- *   bits  5..10  gap: zeros in the image before the tensor
- *   bits 11..31  bytes of the tensor; 0: the record is a gap only
+ * Peaks: the weights of a channel are usually scaled so that the largest one is 127 or -127. Where
+ * all rows are, each begins with the place and the sign of its first such weight, which is left out
+ * of the rest: an outlier costs more than its place.
  *
- * A byte is 8 binary decisions from its high bit down. Decision n (from 1; the next is 2n + bit) of
- * a tree has its own estimate c of the chance, in 1/65536, that the bit is 0:
- *   bound = (range >> 15) * (c >> 1);  bit 0 takes [0, bound), bit 1 the rest of the range
- *   c += (65536 - c) >> rate after a 0;  c -= c >> rate after a 1
- * Plain bytes use c = 32768 throughout. Estimates start at 32768 and carry over from tensor to
- * tensor: networks are too small to learn them again (kws: 7.70 bits per weight, 7.75 afresh).
- * The range starts at 2^32 - 1 and is kept at 2^24 or more by shifting in the next byte of the
- * stream; past its end the bytes read as 0, and the encoder leaves trailing zeros out. */
+ * Codec raw: the image's bytes. The others: decode_<codec>.c, in the order in which they read. */
 #ifndef QN_CODEC_H
 #define QN_CODEC_H
 
 #include "quern.h"
 
+typedef enum {
+  QN_CODED_WEIGHTS,
+  QN_CODED_INTEGERS,
+  QN_CODED_MULTIPLIERS,
+  QN_CODED_BYTES
+} qn_coded_kind;
+
 enum {
-  QN_CODEC_HEADER = 12,
-  QN_CODEC_TREES = 4,
-  QN_CODEC_HALF = 32768, /* an estimate that knows nothing */
-  QN_CODEC_RATE_MIN = 3,
-  QN_CODEC_RATE_MAX = 7,
-  QN_CODEC_GAP_MAX = 63,        /* of one record */
-  QN_CODEC_BYTES_MAX = 1 << 20, /* of one record: a multiple of every element size */
-  QN_CODEC_NO_RATE = 16         /* plain bytes: an update by this shift leaves 32768 as it is */
+  QN_CODEC_HEADER = 4,
+  QN_CODEC_LAGS = 4,
+  QN_CODEC_PHASES = 64, /* at most, of predicted weights */
+  QN_CODEC_PEAK = 127
 };
 
-/* CRC-32 of IEEE 802.3 (zlib's crc32): polynomial 0xEDB88320 reflected, all ones before and after.
- */
-uint32_t qn_crc32(const uint8_t *bytes, uint32_t count);
+/* Features of codec huffman, above 5 bits of width and 2 of the number of tables. */
+enum {
+  QN_HUFFMAN_TRANSPOSED = 1 << 7,
+  QN_HUFFMAN_PREDICTED = 1 << 8,
+  QN_HUFFMAN_MULTIPLIERS = 1 << 9
+};
 
-/* Codec row `name` is  int32_t qn_decode_<name>(coded, coded_bytes, image, image_bytes):
- * the stream's image to image[0..image_bytes). QUERN_OK, or QUERN_ECORRUPT when sizes or CRC are
- * not those of the header; image's content is undefined then. Whatever the stream's bytes are,
- * nothing outside of the two arrays is touched and the time is bounded by their sizes. */
-#define QN_CODEC(name, doc)                                                                        \
+static inline uint32_t qn_load_u32(const uint8_t *at) {
+  return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static inline void qn_store_u32(uint8_t *at, uint32_t x) {
+  for (uint32_t i = 0; i < 4; i++) at[i] = (uint8_t)(x >> 8 * i);
+}
+
+/* Where in the image a tensor of so many bytes stands when the one before ends at `end`. */
+static inline uint32_t qn_codec_place(uint32_t end, uint32_t bytes) {
+  uint32_t align = bytes >= 1024 ? 64 : bytes >= 64 ? 16 : 4;
+  return (end + align - 1) & -align;
+}
+
+/* mantissa (24 bits) times factor (40 bits), both with their highest bit set, as a Q31 multiplier:
+ * 31 bits, the highest set. That is what TFLite's QuantizeMultiplier gives for scale * x, when
+ * factor is x's mantissa; the encoder uses it only where it gives the very numbers. */
+static inline uint32_t qn_codec_multiplier(uint32_t mantissa, uint64_t factor) {
+  uint64_t product = mantissa * factor;
+  uint32_t high = (uint32_t)(product >> 32);
+  if (high >> 31) return (high >> 1) + (high & 1);
+  return high + ((uint32_t)product >> 31);
+}
+
+/* Adds words to the sum of an image (0 to begin with), which any change of one word changes, and
+ * all but 2^-32 of the others. */
+uint32_t qn_codec_sum(uint32_t sum, const uint8_t *words, uint32_t count);
+
+/* Codec row `name` is
+ *   int32_t qn_decode_<name>(coded, coded_bytes, image, image_bytes, scratch, features):
+ * the stream's image to image[0..image_bytes), a multiple of 4. scratch: the row's bytes, aligned
+ * to 64. features: the encoder's, what the stream makes use of; a constant, so that objects hold no
+ * code for what their stream has not. QUERN_OK, or QUERN_ECORRUPT when the sum is wrong; image's
+ * content is undefined then. Whatever the stream's bytes are, nothing outside of the arrays is
+ * touched and the time is bounded by their sizes. coded_bytes is below 2^28. */
+#define QN_CODEC(name, scratch_bytes, doc)                                                         \
   int32_t qn_decode_##name(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,             \
-                           uint32_t image_bytes);
+                           uint32_t image_bytes, void *scratch, uint32_t features);
 #include "codecs.def"
 
 #endif

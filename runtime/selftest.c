@@ -6,9 +6,21 @@
 #include "selftest.h"
 
 #ifdef __clang__
-__attribute__((noinline, minsize))
+#define SMALL __attribute__((noinline, minsize))
+#else
+#define SMALL
 #endif
-void qn_fill_noise(uint8_t *at, uint32_t bytes, uint32_t type, uint32_t seed) {
+
+SMALL uint32_t qn_crc32(const uint8_t *bytes, uint32_t count) {
+  uint32_t crc = 0xFFFFFFFF;
+  for (uint32_t i = 0; i < count; i++) {
+    crc ^= bytes[i];
+    for (int32_t bit = 0; bit < 8; bit++) crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320 : 0);
+  }
+  return ~crc;
+}
+
+SMALL void qn_fill_noise(uint8_t *at, uint32_t bytes, uint32_t type, uint32_t seed) {
   uint32_t state = seed;
   uint32_t last = type == QUERN_F32 ? 3 : type == QUERN_F16 || type == QUERN_BF16 ? 1 : 0;
   uint32_t free_bits = type == QUERN_F16 ? 0x87 : last ? 0x80 : type == QUERN_BOOL ? 1 : 0xFF;

@@ -2,7 +2,7 @@
  * tanh, hard_swish and leaky_relu. Their definition is TFLite's code, so what they must give stands
  * here as the CRC-32 of what TFLite Micro's reference kernels (90b983c2) gave for the same numbers.
  */
-#include "codec.h"
+#include "selftest.h"
 #include "../../passes/passes.h"
 #include <math.h>
 #include "check.h"

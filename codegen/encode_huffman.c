@@ -1,0 +1,399 @@
+/* Weights -> codec huffman: the inverse of runtime/decode_huffman.c. First every tensor becomes
+ * symbols and open bits in the way that would need the fewest bits with a code of its own; then the
+ * tables are fitted to all of them together. */
+#include <math.h>
+#include <string.h>
+#include "encode.h"
+
+enum {
+  ONE = 16, /* factors */
+  LIMIT = 15,
+  INTEGERS_8 = 3,
+  CLOSED = 8,     /* symbols below leave no bits open */
+  MOST_ONES = 31, /* Rice codes */
+  MOST_LOW = 24,
+  BASES = 64,
+  PREDICTION_CODE = 300 /* bytes of code that predicting takes, about */
+};
+
+typedef struct {
+  const qn_coded_tensor *from;
+  uint32_t kind;
+  uint32_t k, base; /* of integers */
+  uint64_t factor;  /* of multipliers */
+  uint32_t *mantissas;
+  bool predicted, peaks; /* of weights */
+  int way_count;
+  qn_prediction ways[3];
+  qn_prediction p;
+  int8_t *distance; /* of each weight, by rows */
+  uint32_t *peak;   /* of each row; cols: none */
+  qn_histogram *row;
+} tensor;
+
+typedef struct {
+  uint8_t *at;
+  uint64_t pos; /* in bits */
+  uint32_t width;
+} writer;
+
+static void put(writer *w, uint32_t x, uint32_t bits) {
+  for (; bits > 0; bits--, w->pos++)
+    if (x >> (bits - 1) & 1) w->at[w->pos / 8] |= (uint8_t)(128 >> w->pos % 8);
+}
+
+static void put_number(writer *w, uint32_t x) { put(w, x, w->width); }
+
+static uint32_t bit_length(uint32_t x) { return x ? 32 - (uint32_t)__builtin_clz(x) : 0; }
+
+/* ------------------------------------------------------------------ symbols */
+
+static uint32_t open_bits(uint32_t symbol) { return symbol < CLOSED ? 0 : (symbol >> 2) - 1; }
+
+static uint32_t symbol_of(uint32_t distance) {
+  if (distance < CLOSED) return distance;
+  uint32_t open = bit_length(distance) - 3;
+  return (open + 1) << 2 | (distance >> open & 3);
+}
+
+/* Bits that symbols need with a code made for them, and what they leave open. */
+static double histogram_bits(const uint64_t count[QN_HUFFMAN_SYMBOLS]) {
+  double total = 0, bits = 0;
+  for (uint32_t s = 0; s < QN_HUFFMAN_SYMBOLS; s++) total += (double)count[s];
+  for (uint32_t s = 0; s < QN_HUFFMAN_SYMBOLS; s++) {
+    if (count[s] == 0) continue;
+    bits += (double)count[s] * (log2(total / (double)count[s]) + open_bits(s) + (s > 0));
+  }
+  return bits;
+}
+
+static uint32_t row_place(const qn_coded_tensor *t, uint32_t row) {
+  return t->transposed ? row : row * t->cols;
+}
+
+static int32_t predict(const qn_prediction *p, const uint8_t *image, uint32_t place,
+                       uint32_t phase) {
+  int32_t sum = ONE / 2;
+  for (uint32_t i = 0; i < p->lags; i++)
+    if (p->factor[phase][i]) sum += p->factor[phase][i] * (int8_t)image[place - p->lag[i]];
+  return sum >> 4;
+}
+
+/* Distances and peaks of x's weights; false when a distance, in *out_phase, is -128, which has no
+ * symbol. */
+static bool measure(tensor *x, const uint8_t *image, uint64_t count[QN_HUFFMAN_SYMBOLS],
+                    uint32_t *out_phase) {
+  const qn_coded_tensor *t = x->from;
+  uint32_t step = t->transposed ? t->rows : 1;
+  memset(count, 0, QN_HUFFMAN_SYMBOLS * sizeof *count);
+  for (uint32_t r = 0; r < t->rows; r++) {
+    uint32_t first = t->offset + row_place(t, r);
+    bool zero = qn_is_zero_row(image + first, t->cols, step);
+    x->peak[r] = x->peaks && !zero ? qn_find_peak(image + first, t->cols, step) : t->cols;
+    for (uint32_t k = 0; k < t->cols && !zero; k++) {
+      if (k == x->peak[r]) continue;
+      uint32_t place = first + k * step;
+      int32_t guess = x->predicted ? predict(&x->p, image, place, k / x->p.phase) : 0;
+      int8_t distance = (int8_t)(uint8_t)((int8_t)image[place] - guess);
+      if (distance == INT8_MIN) {
+        *out_phase = k / x->p.phase;
+        return false;
+      }
+      x->distance[r * t->cols + k] = distance;
+      count[symbol_of((uint32_t)(distance < 0 ? -distance : distance))]++;
+    }
+  }
+  return true;
+}
+
+/* Distances of -128 come from large predictions with the wrong sign: makes those of a phase
+ * smaller. Returns whether there was anything left. */
+static bool shrink_factors(qn_prediction *p, uint32_t phase) {
+  int8_t *largest = &p->factor[phase][0];
+  for (uint32_t i = 1; i < p->lags; i++)
+    if (p->factor[phase][i] * p->factor[phase][i] > *largest * *largest)
+      largest = &p->factor[phase][i];
+  if (*largest == 0) return false;
+  *largest = (int8_t)(*largest - (*largest > 0 ? 1 : -1));
+  return true;
+}
+
+static bool measure_way(tensor *x, const uint8_t *image, uint64_t count[QN_HUFFMAN_SYMBOLS]) {
+  uint32_t phase;
+  while (!measure(x, image, count, &phase))
+    if (!x->predicted || !shrink_factors(&x->p, phase)) return false;
+  return true;
+}
+
+static bool lags_fit(const qn_prediction *p, const qn_coded_tensor *t) {
+  for (uint32_t i = 0; i < p->lags; i++)
+    if (p->lag[i] > t->offset) return false;
+  return true;
+}
+
+/* Takes the best of the ways before `end`; returns the bits of the best one, about. */
+static double choose_way(tensor *x, const uint8_t *image, int end) {
+  const qn_coded_tensor *t = x->from;
+  const qn_prediction *ways = x->ways;
+  tensor best = *x;
+  double least = INFINITY;
+  uint64_t symbols[QN_HUFFMAN_SYMBOLS];
+  for (int way = 0; way < end; way++) {
+    if (!lags_fit(&ways[way], t)) continue;
+    for (int peaks = 0; peaks <= (qn_has_peaks(t) && t->cols > 1); peaks++) {
+      x->p = ways[way];
+      x->predicted = way > 0;
+      x->peaks = peaks;
+      if (!measure_way(x, image, symbols)) continue;
+      double bits =
+          histogram_bits(symbols) + (peaks ? t->rows * (1.0 + bit_length(t->cols - 1)) : 0);
+      if (way) bits += 20 * (1 + (t->cols - 1) / ways[way].phase);
+      if (bits >= least) continue;
+      least = bits;
+      best = *x;
+    }
+  }
+  *x = best;
+  (void)measure_way(x, image, symbols);
+  return least;
+}
+
+/* Predictions are for all tensors, where they pay for their code, or for none. */
+static void choose_ways(tensor *x, int count, const uint8_t *image) {
+  double gain = 0;
+  for (int i = 0; i < count; i++)
+    if (x[i].kind == QN_CODED_WEIGHTS) gain += choose_way(&x[i], image, 1);
+  for (int i = 0; i < count; i++)
+    if (x[i].kind == QN_CODED_WEIGHTS) gain -= choose_way(&x[i], image, x[i].way_count);
+  for (int i = 0; i < count && gain < 8 * PREDICTION_CODE; i++)
+    if (x[i].kind == QN_CODED_WEIGHTS) choose_way(&x[i], image, 1);
+}
+
+static void count_rows(tensor *x, const uint8_t *image) {
+  const qn_coded_tensor *t = x->from;
+  for (uint32_t r = 0; r < t->rows; r++) {
+    qn_histogram *row = &x->row[r];
+    row->zero =
+        qn_is_zero_row(image + t->offset + row_place(t, r), t->cols, t->transposed ? t->rows : 1);
+    for (uint32_t k = 0; k < t->cols && !row->zero; k++) {
+      int8_t d = x->distance[r * t->cols + k];
+      if (k != x->peak[r]) row->count[symbol_of((uint32_t)(d < 0 ? -d : d))]++;
+    }
+  }
+}
+
+/* ------------------------------------------------------------------ integers */
+
+static uint32_t integer_at(const tensor *x, uint32_t i) {
+  const uint8_t *at = (const uint8_t *)x->from->data + i * x->from->elem_bytes;
+  return x->from->elem_bytes == 4 ? qn_load_u32(at) : (uint32_t)(int8_t)*at;
+}
+
+/* What is Rice coded for integer i: the sign is the lowest bit. */
+static uint32_t folded(const tensor *x, uint32_t i) {
+  uint32_t d = integer_at(x, i) - x->base;
+  return d << 1 ^ -(d >> 31);
+}
+
+/* Bits with x's k and base; UINT64_MAX when some are too large. */
+static uint64_t rice_bits(const tensor *x) {
+  uint64_t bits = 0;
+  for (uint32_t i = 0; i < x->from->bytes / x->from->elem_bytes; i++) {
+    uint32_t ones = folded(x, i) >> x->k;
+    if (ones > MOST_ONES) return UINT64_MAX;
+    bits += ones + 1 + x->k;
+  }
+  return bits;
+}
+
+static bool choose_rice(tensor *x) {
+  uint64_t least = UINT64_MAX;
+  uint32_t best_k = 0, best_base = 0;
+  for (x->base = 0; x->base < (x->kind == INTEGERS_8 ? BASES : 1); x->base++) {
+    for (x->k = 0; x->k <= MOST_LOW; x->k++) {
+      uint64_t bits = rice_bits(x);
+      if (bits >= least) continue;
+      least = bits;
+      best_k = x->k;
+      best_base = x->base;
+    }
+  }
+  x->k = best_k;
+  x->base = best_base;
+  return least < UINT64_MAX;
+}
+
+/* ------------------------------------------------------------------ the stream */
+
+/* What t is to this codec; false when it has no way to say it. */
+static bool prepare(qn_arena *a, const qn_coded_tensor *t, tensor *x) {
+  *x = (tensor){.from = t, .row = x->row};
+  x->kind = qn_check_coded(a, t, &x->factor, &x->mantissas);
+  if (x->kind == QN_CODED_BYTES && t->elem_bytes == 1) x->kind = QN_CODED_INTEGERS;
+  if (x->kind == QN_CODED_BYTES) return false;
+  if (x->kind == QN_CODED_INTEGERS) {
+    if (t->elem_bytes == 1) x->kind = INTEGERS_8;
+    return choose_rice(x);
+  }
+  if (x->kind != QN_CODED_WEIGHTS) return true;
+  x->distance = qn_alloc(a, (size_t)t->bytes + 1);
+  x->peak = qn_alloc(a, ((size_t)t->rows + 1) * sizeof *x->peak);
+  x->way_count = qn_find_predictions(a, t, false, ONE, LIMIT, x->ways);
+  return true;
+}
+
+static uint32_t number_width(const tensor *x, int count) {
+  uint32_t all = 0;
+  for (int i = 0; i < count; i++) {
+    const qn_coded_tensor *t = x[i].from;
+    all |= x[i].kind == QN_CODED_WEIGHTS ? t->rows | t->cols : t->bytes / t->elem_bytes;
+    if (!x[i].predicted) continue;
+    all |= x[i].p.phase;
+    for (uint32_t j = 0; j < x[i].p.lags; j++) all |= x[i].p.lag[j];
+  }
+  return bit_length(all);
+}
+
+/* Canonical codes in ascending order. */
+static void put_table(writer *w, const uint8_t length[QN_HUFFMAN_SYMBOLS],
+                      uint32_t code[QN_HUFFMAN_SYMBOLS]) {
+  uint32_t next = 0;
+  for (uint32_t bits = 1; bits <= QN_HUFFMAN_LONGEST; bits++) {
+    for (uint32_t s = 0; s < QN_HUFFMAN_SYMBOLS; s++) {
+      if (length[s] != bits) continue;
+      put(w, bits, 3);
+      put(w, s, 5);
+      code[s] = next >> (QN_HUFFMAN_LONGEST - bits);
+      next += 1u << (QN_HUFFMAN_LONGEST - bits);
+    }
+  }
+  /* a code that is not complete (of one symbol) is filled up by symbol 0 */
+  while (next < 1u << QN_HUFFMAN_LONGEST) {
+    put(w, 1, 3);
+    put(w, 0, 5);
+    next += 1u << (QN_HUFFMAN_LONGEST - 1);
+  }
+}
+
+static void put_prediction(writer *w, const tensor *x) {
+  put_number(w, x->p.phase);
+  for (uint32_t i = 0; i < QN_CODEC_LAGS; i++) put_number(w, x->p.lag[i]);
+  for (uint32_t phase = 0; phase * x->p.phase < x->from->cols; phase++)
+    for (uint32_t i = 0; i < QN_CODEC_LAGS; i++) put(w, (uint8_t)x->p.factor[phase][i] & 31, 5);
+}
+
+static void put_row(writer *w, const tensor *x, uint32_t r, const qn_huffman_tables *tables,
+                    uint32_t code[][QN_HUFFMAN_SYMBOLS]) {
+  const qn_coded_tensor *t = x->from;
+  const qn_histogram *row = &x->row[r];
+  put(w, row->zero ? 0 : (uint32_t)row->table + 1, 2);
+  if (row->zero) return;
+  if (x->peaks) {
+    uint32_t place = row_place(t, r) + x->peak[r] * (t->transposed ? t->rows : 1);
+    put(w, x->peak[r], bit_length(t->cols - 1));
+    put(w, ((const int8_t *)t->data)[place] < 0, 1);
+  }
+  for (uint32_t k = 0; k < t->cols; k++) {
+    if (k == x->peak[r]) continue;
+    int8_t d = x->distance[r * t->cols + k];
+    uint32_t distance = (uint32_t)(d < 0 ? -d : d), s = symbol_of(distance);
+    put(w, code[row->table][s], tables->length[row->table][s]);
+    put(w, distance & ((1u << open_bits(s)) - 1), open_bits(s));
+    if (distance) put(w, d < 0, 1);
+  }
+}
+
+static void put_integers(writer *w, const tensor *x, uint32_t count) {
+  put(w, x->k, 5);
+  put(w, x->base, 6);
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t ones = folded(x, i) >> x->k;
+    put(w, (1u << ones) - 1, ones);
+    put(w, 0, 1);
+    put(w, folded(x, i) & ((1u << x->k) - 1), x->k);
+  }
+}
+
+static void put_tensor(writer *w, const tensor *x, const qn_huffman_tables *tables,
+                       uint32_t code[][QN_HUFFMAN_SYMBOLS], uint32_t features) {
+  const qn_coded_tensor *t = x->from;
+  bool is_weights = x->kind == QN_CODED_WEIGHTS;
+  uint32_t count = t->bytes / t->elem_bytes;
+  put(w, x->kind, 2);
+  put_number(w, is_weights ? t->cols : count);
+  if (x->kind == QN_CODED_MULTIPLIERS) {
+    put(w, (uint32_t)(x->factor >> 20), 20);
+    put(w, x->factor & 0xFFFFF, 20);
+    for (uint32_t i = 0; i < count; i++) put(w, x->mantissas[i], 23);
+  } else if (!is_weights) {
+    put_integers(w, x, count);
+  } else {
+    put_number(w, t->rows);
+    if (features & QN_HUFFMAN_TRANSPOSED) put(w, t->transposed, 1);
+    put(w, x->peaks, 1);
+    if (features & QN_HUFFMAN_PREDICTED) put(w, x->predicted, 1);
+    if (x->predicted) put_prediction(w, x);
+    for (uint32_t r = 0; r < t->rows; r++) put_row(w, x, r, tables, code);
+  }
+}
+
+/* The rows' histograms as one array, in order. */
+static qn_histogram *share_rows(qn_arena *a, tensor *x, const qn_coded_tensor *tensors, int count,
+                                int *out_count) {
+  int64_t total = 0;
+  for (int i = 0; i < count; i++)
+    if (tensors[i].kind == QN_CODED_WEIGHTS) total += tensors[i].rows;
+  qn_histogram *rows = qn_alloc(a, ((size_t)total + 1) * sizeof *rows), *next = rows;
+  for (int i = 0; i < count; i++) {
+    x[i].row = next;
+    if (tensors[i].kind == QN_CODED_WEIGHTS) next += tensors[i].rows;
+  }
+  *out_count = (int)total;
+  return rows;
+}
+
+static uint32_t find_features(const tensor *x, int count, uint32_t width, int tables) {
+  uint32_t features = width | (uint32_t)tables << 5;
+  for (int i = 0; i < count; i++) {
+    if (x[i].kind == QN_CODED_WEIGHTS && x[i].from->transposed) features |= QN_HUFFMAN_TRANSPOSED;
+    if (x[i].predicted) features |= QN_HUFFMAN_PREDICTED;
+    if (x[i].kind == QN_CODED_MULTIPLIERS) features |= QN_HUFFMAN_MULTIPLIERS;
+  }
+  return features;
+}
+
+bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
+  uint32_t image_bytes, code[QN_HUFFMAN_TABLES][QN_HUFFMAN_SYMBOLS];
+  const uint8_t *image = qn_build_image(a, tensors, count, &image_bytes);
+  tensor *x = qn_alloc(a, ((size_t)count + 1) * sizeof *x);
+  int row_count;
+  qn_histogram *rows = share_rows(a, x, tensors, count, &row_count);
+  bool all = true;
+  for (int i = 0; i < count; i++) {
+    if (prepare(a, &tensors[i], &x[i])) continue;
+    tensors[i].coded_bits = QN_NOT_CODED;
+    all = false;
+  }
+  if (!all) return false;
+  choose_ways(x, count, image);
+  for (int i = 0; i < count; i++)
+    if (x[i].kind == QN_CODED_WEIGHTS) count_rows(&x[i], image);
+  qn_huffman_tables tables;
+  qn_fit_tables(a, rows, row_count, &tables);
+  out->features = find_features(x, count, number_width(x, count), tables.count);
+  /* a weight takes at most 12 bits, an integer 56, a row 35, what precedes them 1.5 KB */
+  size_t most = 16 + (size_t)image_bytes * 7 + (size_t)row_count * 5 + (size_t)count * 1536;
+  writer w = {.at = qn_alloc(a, most), .pos = 8 * QN_CODEC_HEADER, .width = out->features & 31};
+  for (int i = 0; i < tables.count; i++) put_table(&w, tables.length[i], code[i]);
+  out->table_bytes = w.pos / 8 - QN_CODEC_HEADER;
+  for (int i = 0; i < count; i++) {
+    uint64_t before = w.pos;
+    put_tensor(&w, &x[i], &tables, code, out->features);
+    tensors[i].coded_bits = w.pos - before;
+  }
+  qn_store_u32(w.at, qn_sum_coded(tensors, count, image));
+  out->bytes = w.at;
+  out->size = (size_t)(w.pos + 7) / 8 + 3;
+  if (out->size < QN_CODEC_HEADER + 4) out->size = QN_CODEC_HEADER + 4;
+  return true;
+}

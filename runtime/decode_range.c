@@ -1,0 +1,70 @@
+/* Codec range: a binary range coder (Martin, "Range encoding", 1979; carries are resolved in the
+ * encoder) under the model of range_model.h.
+ *
+ * A decision whose bit is 1 with chance c takes the lower (range >> 16) * c of the range when it is
+ * 1, the rest when it is 0; one of count equal parts takes range / count. The range starts at
+ * 2^32 - 1 and is kept at 2^24 or more by shifting in the next byte of the stream; past its end the
+ * bytes read as 0, and the encoder leaves trailing zeros out. */
+#include "decode.h"
+
+typedef struct {
+  const uint8_t *at, *end;
+  uint32_t range, code;
+} coder;
+
+#include "range_model.h"
+
+static void shift_in(coder *c) { c->code = c->code << 8 | (c->at < c->end ? *c->at++ : 0); }
+
+SMALL static void fill(coder *c) {
+  for (; c->range < (uint32_t)1 << 24; c->range <<= 8) shift_in(c);
+}
+
+/* The chance is within 64..65472, so that neither part is empty. */
+SMALL static uint32_t code_bit(coder *c, qn_estimate *e, uint32_t bit) {
+  uint32_t part = (c->range >> 16) * e->chance;
+  bit = c->code < part;
+  if (bit) {
+    c->range = part;
+  } else {
+    c->code -= part;
+    c->range -= part;
+  }
+  adapt(e, bit);
+  fill(c);
+  return bit;
+}
+
+/* A damaged stream's code may be beyond the last part. */
+SMALL static uint32_t code_even(coder *c, uint32_t count, uint32_t x) {
+  c->range /= count;
+  x = c->code / c->range;
+  if (x >= count) x = count - 1;
+  c->code -= x * c->range;
+  fill(c);
+  return x;
+}
+
+static bool is_zero_row(const qn_range_tensor *t, uint32_t row) { return t->kind + row == 0; }
+static uint32_t find_peak(const qn_range_tensor *t, uint32_t row) { return t->kind + row; }
+
+SMALL int32_t qn_decode_range(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
+                              uint32_t image_bytes, void *scratch, uint32_t features) {
+  (void)features;
+  if (coded_bytes < QN_CODEC_HEADER) return QUERN_ECORRUPT;
+  coder c = {coded + QN_CODEC_HEADER, coded + coded_bytes, 0xFFFFFFFF, 0};
+  for (uint32_t i = 0; i < 4; i++) shift_in(&c);
+  qn_range_model *m = scratch;
+  start_model(m);
+  qn_range_tensor tensor = {0}, weights = {0};
+  uint32_t sum = 0, words;
+  for (uint32_t at = 0; at < image_bytes; at += 4 * words) {
+    if (!code_head(&c, m, &tensor)) return QUERN_ECORRUPT;
+    at = place_tensor(image, image_bytes, at, tensor.rows, tensor.cols, &words);
+    if (at == image_bytes) return QUERN_ECORRUPT;
+    tensor.at = image + at;
+    code_elements(&c, m, &tensor, &weights);
+    sum = qn_codec_sum(sum, tensor.at, words);
+  }
+  return sum == qn_load_u32(coded) ? QUERN_OK : QUERN_ECORRUPT;
+}
