@@ -131,6 +131,7 @@ void qn_drop_unused(qn_yaml_reader *r) {
     else
       p = &(*p)->next;
   }
+  qn_forget_names(r->m);
 }
 
 /* ------------------------------------------------------------------ .npy */

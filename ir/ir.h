@@ -2,8 +2,8 @@
  *
  * A module holds constants and functions. A function is straight-line SSA: parameters, then ops,
  * each with exactly one result, then a return of one or more values. There are no blocks, no
- * regions and no use lists: a network has 10 to 500 ops, and one `for` over them costs less than
- * a list that a pass can leave stale (reconsider at 10^4 ops).
+ * regions and no use lists: a pass that asks the same of every op counts for itself, at its start,
+ * in an array by number (qn_number_values), which no edit elsewhere can leave stale.
  *
  * Everything reachable from a module lives in its arena and dies with it; removing an op unlinks
  * it. Functions borrow their arguments; results go last, as `out`. A qn_status other than QN_OK
@@ -29,6 +29,7 @@ enum {
 };
 #define QN_MAX_COUNT ((int64_t)1 << 28) /* elements of one tensor */
 #define QN_MAX_FILE ((size_t)1 << 30)   /* bytes of one input file */
+#define QN_MAX_SUMMANDS (1 << 23)       /* int8 values of a mean: their sum fits int32 */
 
 typedef enum {
   QN_OK = 0,
@@ -228,6 +229,7 @@ typedef struct {
   const char *hash; /* qn_hash_module of the model as it was read; NULL: not asked for */
   qn_value *consts; /* in order of definition */
   qn_func *funcs;
+  struct qn_index *index; /* module.c's, see qn_forget_names */
 } qn_module;
 
 /* A row of ops.def. */
@@ -326,8 +328,15 @@ qn_func *qn_add_func(qn_module *m, const char *name);
 qn_op *qn_add_op(qn_module *m, qn_func *f, qn_op *before, qn_opcode code, const char *name,
                  qn_value *const *in, int in_count);
 void qn_remove_op(qn_func *f, qn_op *op);
-/* name, cleaned, with a suffix .1, .2, ... if f (NULL: the module's constants) has it already. */
+/* name, cleaned, with a suffix .1, .2, ... if f (NULL: the module's constants) has it already. It
+ * is the caller's: no later call returns it again. */
 const char *qn_unique_name(qn_module *m, const qn_func *f, const char *name);
+/* Gives v, of f, a name that no other value of f has or no longer has. */
+void qn_rename(qn_module *m, const qn_func *f, qn_value *v, const char *name);
+/* The functions above remember the names of a module from the first one that they are asked for.
+ * Ops may be removed by qn_remove_op meanwhile; who unlinks constants or renames values by hand
+ * says so with this. qn_run_passes does before every pass. */
+void qn_forget_names(qn_module *m);
 /* The name as the text form can write it: at most QN_MAX_NAME bytes of letters, digits, _ and .,
  * others replaced by _; "v" when nothing is left. */
 const char *qn_clean_name(qn_arena *a, const char *name);
@@ -434,5 +443,7 @@ typedef struct {
 } qn_numbering;
 void qn_number_values(qn_arena *a, const qn_func *f, qn_numbering *out);
 int32_t qn_number_of(const qn_numbering *n, const qn_value *v); /* -1: not of this function */
+/* qn_place_of of every value, by number, in time linear in the ops. */
+const qn_place *qn_find_places(qn_arena *a, const qn_func *f, const qn_numbering *n);
 
 #endif

@@ -1,6 +1,6 @@
-/* Edits of modules and functions. Lists are walked to their ends and names compared one by one:
- * networks are small (see ir.h), and nothing is kept that an edit could leave stale. */
-#include "ir.h"
+/* Edits of modules and functions. Uses are found by a walk over the ops. Names are found in an
+ * index that is made when one is asked for, and that does not mind ops that went meanwhile. */
+#include "text.h"
 
 #include <string.h>
 
@@ -14,6 +14,7 @@ qn_module *qn_new_module(void) {
 
 void qn_free_module(qn_module *m) {
   if (!m) return;
+  qn_forget_names(m);
   qn_arena arena = m->arena;
   qn_free_arena(&arena);
 }
@@ -49,92 +50,117 @@ const char *qn_clean_name(qn_arena *a, const char *name) {
   return clean;
 }
 
-/* A walk over the names of f's values, or of the module's constants. */
-typedef struct {
-  const qn_value *value;
-  const qn_op *op;
-} name_walk;
+/* The names of a module, by scope: its values' under the function or the module, and under the
+ * next address how far the suffixes of a name have been tried. `what` of a name is its value, NULL
+ * when it was only promised. A value that was renamed or removed since does not have it. */
+struct qn_index {
+  qn_arena arena; /* also holds the index */
+  qn_names names;
+  qn_value *last_const;
+};
 
-/* NULL after the last. */
-static const char *next_name(name_walk *w) {
-  const char *name = NULL;
-  if (w->value) {
-    name = w->value->name;
-    w->value = w->value->next;
-  } else if (w->op) {
-    name = w->op->out->name;
-    w->op = w->op->next;
-  }
-  return name;
+static const void *scope_of(const qn_module *m, const qn_func *f) {
+  return f ? (const void *)f : (const void *)m;
 }
 
-/* i when name is `stem.i` as number_name writes it, size being the stem's; else 0. */
-static int64_t number_of(const char *name, const char *stem, size_t size) {
-  if (strncmp(name, stem, size) != 0 || name[size] != '.') return 0;
-  const char *p = name + size + 1;
-  if (*p == '0') return 0;
-  int64_t i = 0;
-  for (; *p >= '0' && *p <= '9' && i < INT32_MAX; ++p) i = i * 10 + (*p - '0');
-  return *p == 0 ? i : 0;
+static void note_name(struct qn_index *x, const void *scope, qn_value *v) {
+  qn_set_name(&x->names, &x->arena, scope, v->name, v);
 }
 
-/* `name.i` with the smallest i that is free among the names of `all`, which are count. One of
- * 1..count + 1 is free, so one walk finds it, however many are taken. */
-static const char *number_name(qn_arena *a, const char *name, name_walk all, size_t count) {
-  enum { SUFFIX_SIZE = 12 }; /* at least of `.2147483647` */
-  size_t size = strlen(name);
-  if (size > QN_MAX_NAME - SUFFIX_SIZE) size = QN_MAX_NAME - SUFFIX_SIZE;
-  qn_arena scratch = {0};
-  bool *taken = qn_alloc(&scratch, count + 2);
-  for (const char *other; (other = next_name(&all));) {
-    int64_t i = number_of(other, name, size);
-    if (i <= (int64_t)count) taken[i] = true;
+static struct qn_index *index_of(qn_module *m) {
+  if (m->index) return m->index;
+  qn_arena arena = {0};
+  struct qn_index *x = qn_alloc(&arena, sizeof *x);
+  x->arena = arena;
+  for (qn_value *v = m->consts; v; v = v->next) {
+    note_name(x, scope_of(m, NULL), v);
+    x->last_const = v;
   }
-  size_t i = 1;
-  while (taken[i]) ++i;
-  qn_free_arena(&scratch);
-  return qn_format(a, "%.*s.%zu", (int)size, name, i);
+  for (qn_func *f = m->funcs; f; f = f->next) {
+    for (qn_value *v = f->params; v; v = v->next) note_name(x, scope_of(m, f), v);
+    for (qn_op *op = f->first; op; op = op->next) note_name(x, scope_of(m, f), op->out);
+  }
+  m->index = x;
+  return x;
+}
+
+void qn_forget_names(qn_module *m) {
+  if (!m->index) return;
+  qn_arena arena = m->index->arena;
+  qn_free_arena(&arena);
+  m->index = NULL;
+}
+
+static bool is_linked(const qn_func *f, const qn_op *op) {
+  return op->prev ? op->prev->next == op : f->first == op;
+}
+
+static bool is_taken(const struct qn_index *x, const void *scope, const qn_func *f,
+                     const char *name) {
+  const qn_entry *e = qn_find_name(&x->names, scope, name, strlen(name));
+  const qn_value *v = e ? e->what : NULL;
+  if (!v) return e != NULL;
+  return strcmp(v->name, name) == 0 && (v->kind != QN_RESULT || is_linked(f, v->def));
+}
+
+/* The suffixes .1 to .N of name have been given away or found taken; N, to be counted up. */
+static int *tried_suffixes(struct qn_index *x, const void *scope, const char *name) {
+  scope = (const char *)scope + 1;
+  const qn_entry *e = qn_find_name(&x->names, scope, name, strlen(name));
+  if (e) return e->what;
+  int *tried = qn_alloc(&x->arena, sizeof *tried);
+  qn_set_name(&x->names, &x->arena, scope, name, tried);
+  return tried;
 }
 
 const char *qn_unique_name(qn_module *m, const qn_func *f, const char *name) {
-  const char *clean = qn_clean_name(&m->arena, name);
-  const name_walk all = {f ? f->params : m->consts, f ? f->first : NULL};
-  bool is_taken = false;
-  size_t count = 0;
-  name_walk walk = all;
-  for (const char *other; (other = next_name(&walk)); ++count)
-    is_taken = is_taken || strcmp(other, clean) == 0;
-  return is_taken ? number_name(&m->arena, clean, all, count) : clean;
+  enum { SUFFIX = 12 };
+  struct qn_index *x = index_of(m);
+  const void *scope = scope_of(m, f);
+  const char *free_name = qn_clean_name(&m->arena, name);
+  if (is_taken(x, scope, f, free_name)) {
+    const char *stem = qn_format(&x->arena, "%.*s", QN_MAX_NAME - SUFFIX, free_name);
+    int *tried = tried_suffixes(x, scope, stem);
+    do {
+      free_name = qn_format(&m->arena, "%s.%d", stem, ++*tried);
+    } while (is_taken(x, scope, f, free_name));
+  }
+  qn_set_name(&x->names, &x->arena, scope, free_name, NULL);
+  return free_name;
+}
+
+void qn_rename(qn_module *m, const qn_func *f, qn_value *v, const char *name) {
+  v->name = name;
+  if (m->index) note_name(m->index, scope_of(m, f), v);
 }
 
 /* -- additions */
 
-static qn_value *new_value(qn_module *m, qn_value_kind kind, const char *name,
+/* f: NULL for a constant. */
+static qn_value *new_value(qn_module *m, const qn_func *f, qn_value_kind kind, const char *name,
                            const qn_type *type) {
   qn_value *v = qn_alloc(&m->arena, sizeof *v);
-  v->name = name;
   v->kind = kind;
+  qn_rename(m, f, v, qn_unique_name(m, f, name));
   if (type) v->type = *type;
   v->offset = -1;
   v->loc = qn_nowhere;
   return v;
 }
 
-static void append_value(qn_value **list, qn_value *v) {
-  while (*list) list = &(*list)->next;
-  *list = v;
-}
-
 qn_value *qn_add_const(qn_module *m, const char *name, const qn_type *type, const void *data) {
-  qn_value *v = new_value(m, QN_CONST, qn_unique_name(m, NULL, name), type);
+  qn_value *v = new_value(m, NULL, QN_CONST, name, type);
+  qn_value *last = m->index->last_const;
   v->data = data;
-  append_value(&m->consts, v);
+  *(last ? &last->next : &m->consts) = v;
+  m->index->last_const = v;
   return v;
 }
 
 qn_value *qn_add_param(qn_module *m, qn_func *f, const char *name, const qn_type *type) {
-  qn_value *v = new_value(m, QN_PARAM, qn_unique_name(m, f, name), type);
-  append_value(&f->params, v);
+  qn_value *v = new_value(m, f, QN_PARAM, name, type), **end = &f->params;
+  while (*end) end = &(*end)->next;
+  *end = v;
   return v;
 }
 
@@ -157,7 +183,7 @@ qn_op *qn_add_op(qn_module *m, qn_func *f, qn_op *before, qn_opcode code, const 
   for (int i = 0; i < in_count; ++i) op->in[i] = in[i];
   qn_default_attrs(code, &op->a);
   op->scratch = -1;
-  op->out = new_value(m, QN_RESULT, qn_unique_name(m, f, name), NULL);
+  op->out = new_value(m, f, QN_RESULT, name, NULL);
   op->out->def = op;
 
   op->next = before;

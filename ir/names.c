@@ -42,13 +42,29 @@ const qn_entry *qn_find_name(const qn_names *n, const void *scope, const char *n
   return e->name ? e : NULL;
 }
 
-const qn_entry *qn_add_name(qn_names *n, qn_arena *a, const void *scope, const char *name,
-                            void *what, qn_loc loc) {
+/* Whether the entry is new; it has no `what` and no place then. */
+static bool find_or_add(qn_names *n, qn_arena *a, const void *scope, const char *name,
+                        qn_entry **out) {
   if (n->count >= n->size / 2) grow(n, a);
   size_t size = strlen(name), hash = hash_name(scope, name, size);
-  qn_entry *e = find_slot(n, scope, name, size, hash);
-  if (e->name) return e;
-  *e = (qn_entry){scope, name, hash, what, loc};
+  *out = find_slot(n, scope, name, size, hash);
+  if ((*out)->name) return false;
+  **out = (qn_entry){.scope = scope, .name = name, .hash = hash};
   ++n->count;
+  return true;
+}
+
+const qn_entry *qn_add_name(qn_names *n, qn_arena *a, const void *scope, const char *name,
+                            void *what, qn_loc loc) {
+  qn_entry *e;
+  if (!find_or_add(n, a, scope, name, &e)) return e;
+  e->what = what;
+  e->loc = loc;
   return NULL;
+}
+
+void qn_set_name(qn_names *n, qn_arena *a, const void *scope, const char *name, void *what) {
+  qn_entry *e;
+  find_or_add(n, a, scope, name, &e);
+  e->what = what;
 }

@@ -25,32 +25,39 @@ static int param_index(const qn_func *f, const qn_value *v) {
   return i;
 }
 
-/* The lowest output that returns a view of v through views that are not returned, or -1. */
-static int output_of_views(const qn_func *f, const qn_value *v) {
-  for (int i = 0; i < f->result_count; i++) {
-    const qn_value *u = f->results[i];
-    if (result_index(f, u) != i) continue;
-    while (is_view(u)) {
-      u = u->def->in[0];
-      if (u == v) return i;
-      if (result_index(f, u) >= 0) break;
-    }
-  }
-  return -1;
+/* Rule 3: a view that is not returned. */
+static bool is_elsewhere(const qn_func *f, const qn_value *v) {
+  return is_view(v) && result_index(f, v) < 0;
+}
+
+/* The value that result i is a view of through views that are not returned, or is itself; NULL when
+ * an earlier result returns it as well. */
+static const qn_value *root_of_result(const qn_func *f, int i) {
+  const qn_value *v = f->results[i];
+  if (result_index(f, v) != i) return NULL;
+  if (is_view(v)) v = v->def->in[0];
+  while (is_elsewhere(f, v)) v = v->def->in[0];
+  return v;
+}
+
+/* Rules 1, 2, 4 and 5. index: of a parameter; of a result, the output that rule 4 gives it or -1.
+ */
+static qn_place own_place(const qn_func *f, const qn_value *v, int index) {
+  if (v->kind == QN_CONST) return (qn_place){QN_IN_CONST, 0, v, -1};
+  if (v->kind == QN_PARAM) return (qn_place){QN_IN_INPUT, index, NULL, -1};
+  if (result_index(f, v) >= 0) index = result_index(f, v);
+  if (index >= 0) return (qn_place){QN_IN_OUTPUT, index, NULL, -1};
+  return (qn_place){QN_IN_MEMORY, 0, v, v->offset};
 }
 
 qn_place qn_place_of(const qn_func *f, const qn_value *v) {
+  while (is_elsewhere(f, v)) v = v->def->in[0];
+  if (v->kind == QN_PARAM) return own_place(f, v, param_index(f, v));
   int output = -1;
-  while (v->kind == QN_RESULT) {
-    output = result_index(f, v);
-    if (output >= 0 || !is_view(v)) break;
-    v = v->def->in[0];
+  for (int i = 0; i < f->result_count && output < 0; i++) {
+    if (root_of_result(f, i) == v) output = i;
   }
-  if (v->kind == QN_CONST) return (qn_place){QN_IN_CONST, 0, v, -1};
-  if (v->kind == QN_PARAM) return (qn_place){QN_IN_INPUT, param_index(f, v), NULL, -1};
-  if (output < 0) output = output_of_views(f, v);
-  if (output >= 0) return (qn_place){QN_IN_OUTPUT, output, NULL, -1};
-  return (qn_place){QN_IN_MEMORY, 0, v, v->offset};
+  return own_place(f, v, output);
 }
 
 bool qn_same_place(const qn_place *a, const qn_place *b) {
@@ -107,6 +114,23 @@ void qn_number_values(qn_arena *a, const qn_func *f, qn_numbering *out) {
 
 int32_t qn_number_of(const qn_numbering *n, const qn_value *v) { return *find_slot(n, v) - 1; }
 
+const qn_place *qn_find_places(qn_arena *a, const qn_func *f, const qn_numbering *n) {
+  qn_place *at = qn_alloc(a, ((size_t)n->count + 1) * sizeof *at);
+  int32_t *index = qn_alloc(a, ((size_t)n->count + 1) * sizeof *index);
+  for (int32_t i = 0; i < n->count; i++) index[i] = n->values[i]->kind == QN_PARAM ? i : -1;
+  for (int i = f->result_count - 1; i >= 0; i--) { /* the lowest one stands */
+    const qn_value *root = root_of_result(f, i);
+    int32_t number = root && root->kind == QN_RESULT ? qn_number_of(n, root) : -1;
+    if (number >= 0) index[number] = i;
+  }
+  for (int32_t i = 0; i < n->count; i++) {
+    const qn_value *v = n->values[i], *x = is_elsewhere(f, v) ? v->def->in[0] : v;
+    int32_t number = qn_number_of(n, x); /* -1: a view of a constant */
+    at[i] = number >= 0 && number < i ? at[number] : own_place(f, x, index[i]);
+  }
+  return at;
+}
+
 /* ------------------------------------------------------------------ overlaps */
 
 enum { SCRATCH_ALIGN = 16 };
@@ -125,14 +149,16 @@ typedef struct {
 typedef struct {
   qn_module *m;
   const qn_func *f;
+  qn_numbering numbers;
+  const qn_place *places; /* by number */
   tenant *alive;
   int32_t count;
 } sweep;
 
 /* The value whose bytes in memory v uses, or NULL. */
-static const qn_value *tenant_of(const qn_func *f, const qn_value *v) {
-  qn_place p = qn_place_of(f, v);
-  return p.kind == QN_IN_MEMORY ? p.value : NULL;
+static const qn_value *tenant_of(const sweep *c, const qn_value *v) {
+  int32_t number = qn_number_of(&c->numbers, v);
+  return number >= 0 && c->places[number].kind == QN_IN_MEMORY ? c->places[number].value : NULL;
 }
 
 static bool overlap(const tenant *x, int64_t begin, int64_t end) {
@@ -140,26 +166,26 @@ static bool overlap(const tenant *x, int64_t begin, int64_t end) {
 }
 
 /* Index of the last op that reads each value's bytes, by the value's number; -1: none. */
-static int32_t *find_last_uses(qn_arena *a, const qn_func *f, const qn_numbering *numbers) {
-  int32_t *last = qn_alloc(a, ((size_t)numbers->count + 1) * sizeof *last), index = 0;
-  for (int32_t i = 0; i < numbers->count; i++) last[i] = -1;
-  for (const qn_op *op = f->first; op; op = op->next, index++) {
+static int32_t *find_last_uses(qn_arena *a, const sweep *c) {
+  int32_t *last = qn_alloc(a, ((size_t)c->numbers.count + 1) * sizeof *last), index = 0;
+  for (int32_t i = 0; i < c->numbers.count; i++) last[i] = -1;
+  for (const qn_op *op = c->f->first; op; op = op->next, index++) {
     for (int i = 0; i < op->in_count; i++) {
-      const qn_value *v = tenant_of(f, op->in[i]);
-      if (v) last[qn_number_of(numbers, v)] = index;
+      const qn_value *v = tenant_of(c, op->in[i]);
+      if (v) last[qn_number_of(&c->numbers, v)] = index;
     }
   }
   return last;
 }
 
 /* Values that are not a place of their own carry no offset. */
-static qn_status check_offsets(sweep *c, const qn_numbering *numbers, bool *out_planned) {
+static qn_status check_offsets(sweep *c, bool *out_planned) {
   *out_planned = false;
-  for (int32_t i = 0; i < numbers->count; i++) {
-    const qn_value *v = numbers->values[i];
+  for (int32_t i = 0; i < c->numbers.count; i++) {
+    const qn_value *v = c->numbers.values[i];
     if (v->offset < 0) continue;
     *out_planned = true;
-    if (tenant_of(c->f, v) != v)
+    if (tenant_of(c, v) != v)
       FAIL(v->kind == QN_RESULT ? v->def->loc : v->loc,
            "'%%%s' is an input, an output or a view and cannot be at %lld in memory", v->name,
            NUM(v->offset));
@@ -202,7 +228,7 @@ static bool may_replace(const sweep *c, const qn_op *op, int32_t now, const qn_c
                         const tenant *x) {
   if (x->last != now || x->begin != op->out->offset) return false;
   for (int i = 0; i < op->in_count; i++) {
-    if (tenant_of(c->f, op->in[i]) == x->v && !call->in_place[i]) return false;
+    if (tenant_of(c, op->in[i]) == x->v && !call->in_place[i]) return false;
   }
   return true;
 }
@@ -223,12 +249,11 @@ static qn_status check_op(sweep *c, const qn_op *op, int32_t now, int32_t last) 
   qn_bind(op, &call);
   const qn_value *y = op->out;
   int64_t bytes = qn_bytes(&y->type);
-  bool in_memory = tenant_of(c->f, y) == y;
+  bool in_memory = tenant_of(c, y) == y;
   if (in_memory && y->offset < 0)
     FAIL(op->loc, "'%%%s' has no offset in memory, others have", y->name);
   if (in_memory)
-    QN_TRY(
-        check_bounds(c, op, "result", y->offset, bytes, (qn_elem_bits(y->type.elem) + 7) / 8));
+    QN_TRY(check_bounds(c, op, "result", y->offset, bytes, (qn_elem_bits(y->type.elem) + 7) / 8));
   tenant own = {y, y->offset, y->offset + bytes, last};
   int32_t kept = 0;
   for (int32_t i = 0; i < c->count; i++) {
@@ -243,16 +268,16 @@ static qn_status check_op(sweep *c, const qn_op *op, int32_t now, int32_t last) 
 }
 
 static qn_status check_sweep(sweep *c, qn_arena *a) {
-  qn_numbering numbers;
   bool planned;
-  qn_number_values(a, c->f, &numbers);
-  QN_TRY(check_offsets(c, &numbers, &planned));
+  qn_number_values(a, c->f, &c->numbers);
+  c->places = qn_find_places(a, c->f, &c->numbers);
+  QN_TRY(check_offsets(c, &planned));
   if (!planned) return QN_OK;
-  const int32_t *last = find_last_uses(a, c->f, &numbers);
-  c->alive = qn_alloc(a, ((size_t)numbers.count + 1) * sizeof *c->alive);
+  const int32_t *last = find_last_uses(a, c);
+  c->alive = qn_alloc(a, ((size_t)c->numbers.count + 1) * sizeof *c->alive);
   int32_t now = 0;
   for (const qn_op *op = c->f->first; op; op = op->next, now++)
-    QN_TRY(check_op(c, op, now, last[qn_number_of(&numbers, op->out)]));
+    QN_TRY(check_op(c, op, now, last[qn_number_of(&c->numbers, op->out)]));
   return QN_OK;
 }
 

@@ -1,4 +1,4 @@
-/* Tokens and names of the text form, for parse.c. */
+/* Tokens of the text form, and tables of names. */
 #ifndef QN_TEXT_H
 #define QN_TEXT_H
 
@@ -48,8 +48,8 @@ qn_status qn_take_float(qn_lexer *l, const char *what, float *out) QN_MUST_CHECK
 /* inf, -inf, nan too; the value is rounded to float first when as_float is set. */
 qn_status qn_take_number(qn_lexer *l, const char *what, bool as_float, double *out) QN_MUST_CHECK;
 
-/* -- names.c: what the names seen so far stand for, by scope: any address that tells scopes apart.
- *    Finding one takes the same time however many there are. */
+/* -- names.c: what names stand for, by scope: any address that tells scopes apart. Finding one
+ *    takes the same time however many there are. */
 typedef struct {
   const void *scope;
   const char *name;
@@ -68,5 +68,7 @@ const qn_entry *qn_find_name(const qn_names *n, const void *scope, const char *n
 /* The entry that has the name already, or NULL: it has been added. name is borrowed. */
 const qn_entry *qn_add_name(qn_names *n, qn_arena *a, const void *scope, const char *name,
                             void *what, qn_loc loc);
+/* The name stands for `what` from now on, whether it has been added before or not. */
+void qn_set_name(qn_names *n, qn_arena *a, const void *scope, const char *name, void *what);
 
 #endif

@@ -11,7 +11,6 @@
 
 #define NUM(x) ((long long)(x))
 
-enum { MAX_SUMMANDS = 1 << 23 };     /* of int8 values, so that int32 sums are exact */
 #define MAX_BYTES ((int64_t)1 << 30) /* of one tensor: byte counts are int32 in the kernels */
 
 /* What is known while a module is checked; `arena` dies with the check. */
@@ -303,8 +302,8 @@ static qn_status check_weights(checker *c, const qn_op *op, int axis) {
 }
 
 static qn_status check_summands(checker *c, const qn_op *op, int64_t count) {
-  if (count <= MAX_SUMMANDS) return QN_OK;
-  FAIL(op->loc, "a mean is of at most %d values, got %lld", (int)MAX_SUMMANDS, NUM(count));
+  if (count <= QN_MAX_SUMMANDS) return QN_OK;
+  FAIL(op->loc, "a mean is of at most %d values, got %lld", QN_MAX_SUMMANDS, NUM(count));
 }
 
 /* A pool does not rescale. */

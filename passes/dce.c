@@ -3,34 +3,26 @@
  *
  * Requires: a verified module. Leaves: parameters and functions as they are. */
 #include <stdlib.h>
+#include "match.h"
 #include "passes.h"
 
 /* ------------------------------------------------------------------ ops */
 
-static void remove_ops(qn_module *m, qn_func *f) {
-  qn_numbering n;
-  qn_number_values(&m->arena, f, &n);
-  int32_t *uses = qn_alloc(&m->arena, ((size_t)n.count + 1) * sizeof *uses);
-  for (const qn_op *op = f->first; op; op = op->next) {
-    for (int i = 0; i < op->in_count; i++) {
-      int32_t at = qn_number_of(&n, op->in[i]);
-      if (at >= 0) uses[at]++;
-    }
-  }
-  for (int i = 0; i < f->result_count; i++) {
-    int32_t at = qn_number_of(&n, f->results[i]);
-    if (at >= 0) uses[at]++;
-  }
+static void remove_ops(qn_func *f) {
+  qn_arena work = {0};
+  qn_reads reads;
+  qn_count_reads(&work, f, &reads);
   qn_op *before;
   for (qn_op *op = f->last; op; op = before) {
     before = op->prev;
-    if (uses[qn_number_of(&n, op->out)] > 0) continue;
+    if (reads.count[qn_number_of(&reads.numbers, op->out)] > 0) continue;
     for (int i = 0; i < op->in_count; i++) {
-      int32_t at = qn_number_of(&n, op->in[i]);
-      if (at >= 0) uses[at]--;
+      int32_t at = qn_number_of(&reads.numbers, op->in[i]);
+      if (at >= 0) reads.count[at]--;
     }
     qn_remove_op(f, op);
   }
+  qn_free_arena(&work);
 }
 
 /* ------------------------------------------------------------------ constants */
@@ -66,9 +58,10 @@ static int by_address(const void *a, const void *b) {
 
 /* Whether any went. */
 static bool remove_constants(qn_module *m) {
+  qn_arena work = {0};
   value_list list = {0};
   add_references(&list, m);
-  list.at = qn_alloc(&m->arena, (list.count + 1) * sizeof *list.at);
+  list.at = qn_alloc(&work, (list.count + 1) * sizeof *list.at);
   list.count = 0;
   add_references(&list, m);
   qsort(list.at, list.count, sizeof *list.at, by_address);
@@ -81,13 +74,15 @@ static bool remove_constants(qn_module *m) {
       changed = true;
     }
   }
+  qn_free_arena(&work);
   return changed;
 }
 
 qn_status pass_dce(qn_module *m, const qn_pass_options *options) {
   (void)options;
-  for (qn_func *f = m->funcs; f; f = f->next) remove_ops(m, f);
+  for (qn_func *f = m->funcs; f; f = f->next) remove_ops(f);
   while (remove_constants(m)) {
   } /* a constant's going may free its scales */
+  qn_forget_names(m);
   return QN_OK;
 }

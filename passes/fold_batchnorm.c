@@ -22,9 +22,9 @@ static double factor(const folding *s, int64_t channel) {
   return s->gamma[channel] / sqrt(s->var[channel] + s->epsilon);
 }
 
-static bool match(qn_func *f, qn_op *bn, folding *out) {
+static bool match(const qn_reads *reads, qn_op *bn, folding *out) {
   qn_value *y = bn->in[0];
-  if (y->kind != QN_RESULT || qn_only_user(f, y) != bn) return false;
+  if (y->kind != QN_RESULT || !qn_reads_alone(reads, bn, y)) return false;
   qn_op *conv = y->def;
   if (conv->code != QN_OP_conv2d && conv->code != QN_OP_depthwise_conv2d &&
       conv->code != QN_OP_dense)
@@ -60,9 +60,9 @@ static bool compute(const folding *s, float *w, float *b) {
   return finite;
 }
 
-static void fold(qn_module *m, qn_func *f, qn_op *bn) {
+static void fold(qn_module *m, qn_func *f, const qn_reads *reads, qn_op *bn) {
   folding s;
-  if (!match(f, bn, &s)) return;
+  if (!match(reads, bn, &s)) return;
   float *w = qn_alloc(&m->arena, (size_t)s.count * sizeof *w);
   float *b = qn_alloc(&m->arena, (size_t)s.channels * sizeof *b);
   if (!compute(&s, w, b)) return;
@@ -77,9 +77,13 @@ static void fold(qn_module *m, qn_func *f, qn_op *bn) {
 qn_status pass_fold_batchnorm(qn_module *m, const qn_pass_options *options) {
   (void)options;
   for (qn_func *f = m->funcs; f; f = f->next) {
+    qn_arena work = {0};
+    qn_reads reads;
+    qn_count_reads(&work, f, &reads);
     for (qn_op *op = f->first; op; op = op->next) {
-      if (op->code == QN_OP_batch_norm) fold(m, f, op);
+      if (op->code == QN_OP_batch_norm) fold(m, f, &reads, op);
     }
+    qn_free_arena(&work);
   }
   return QN_OK;
 }

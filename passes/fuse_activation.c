@@ -6,12 +6,12 @@
 #include "match.h"
 #include "passes.h"
 
-static void fuse(qn_func *f, qn_op *op) {
+static void fuse(qn_func *f, const qn_reads *reads, qn_op *op) {
   qn_interval outer;
   qn_value *x = op->in[0];
   if (!qn_clamp_interval(op, &outer) || x->kind != QN_RESULT) return;
   qn_activation *inner = qn_activation_of(x->def), both;
-  if (!inner || qn_only_user(f, x) != op) return;
+  if (!inner || !qn_reads_alone(reads, op, x)) return;
   if (!qn_find_activation(qn_clamp_twice(qn_activation_interval(*inner), outer), &both)) return;
   *inner = both;
   qn_absorb(f, op, x->def);
@@ -20,7 +20,11 @@ static void fuse(qn_func *f, qn_op *op) {
 qn_status pass_fuse_activation(qn_module *m, const qn_pass_options *options) {
   (void)options;
   for (qn_func *f = m->funcs; f; f = f->next) {
-    for (qn_op *op = f->first; op; op = op->next) fuse(f, op);
+    qn_arena work = {0};
+    qn_reads reads;
+    qn_count_reads(&work, f, &reads);
+    for (qn_op *op = f->first; op; op = op->next) fuse(f, &reads, op);
+    qn_free_arena(&work);
   }
   return QN_OK;
 }

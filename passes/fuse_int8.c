@@ -25,8 +25,9 @@
 typedef struct {
   qn_module *m;
   qn_func *f;
-  qn_op *op;        /* the quantize: becomes the integer op */
-  const qn_type *y; /* its result */
+  const qn_reads *reads; /* of float values as they were at the start: enough */
+  qn_op *op;             /* the quantize: becomes the integer op */
+  const qn_type *y;      /* its result */
   qn_contract contract;
   int32_t low, high; /* of the stored result, from the clamps seen so far */
   bool clamped;      /* a relu, relu6 or clip was seen */
@@ -383,13 +384,10 @@ static outcome fuse_mul(site *s, qn_op *op) {
 
 /* ------------------------------------------------------------------ pools, mean */
 
-/* More summands of int8 values than this could overflow an int32. */
-enum { MAX_SUMMANDS = 1 << 23 };
-
 static outcome fuse_pool(site *s, qn_op *op) {
   qn_value *x = stored(op->in[0]);
   qn_window g = qn_window_of(op);
-  if (!x || (int64_t)g.kernel_h * g.kernel_w > MAX_SUMMANDS) return STAYS;
+  if (!x || (int64_t)g.kernel_h * g.kernel_w > QN_MAX_SUMMANDS) return STAYS;
   narrow_by_activation(s, op);
   return finish_in_operand_scale(s, integer_code(op->code), &x, 1, op);
 }
@@ -412,7 +410,7 @@ static outcome fuse_mean(site *s, qn_op *op) {
   qn_value *x = stored(op->in[0]);
   factor k;
   int64_t count = qn_count(&op->in[0]->type) / qn_count(&op->out->type);
-  if (!x || count > MAX_SUMMANDS) return STAYS;
+  if (!x || count > QN_MAX_SUMMANDS) return STAYS;
   double m = scale_of(x) / s->y->q.scale;
   if (!make_mean_factor(s->contract, m, count, &k)) return STAYS;
   qn_op *q = become(s, QN_OP_qmean, &x, 1);
@@ -461,7 +459,7 @@ static bool drop(site *s, qn_value *x) {
   qn_value *y = s->op->out;
   if (qn_is_returned(s->f, y)) {
     if (x->kind != QN_RESULT || qn_is_returned(s->f, x)) return false;
-    x->name = y->name;
+    qn_rename(s->m, s->f, x, y->name);
   }
   qn_replace_uses(s->f, y, x);
   qn_remove_op(s->f, s->op);
@@ -533,7 +531,7 @@ static void fuse(site *s) {
   for (qn_op *user = s->op; now == GOES_ON;) {
     const qn_value *v = user->in[0];
     if (v->kind != QN_RESULT) return;
-    if (v->def->code != QN_OP_dequantize && qn_only_user(s->f, v) != user) return;
+    if (v->def->code != QN_OP_dequantize && !qn_reads_alone(s->reads, user, v)) return;
     user = v->def;
     now = rules[user->code](s, user);
   }
@@ -541,6 +539,9 @@ static void fuse(site *s) {
 
 qn_status pass_fuse_int8(qn_module *m, const qn_pass_options *options) {
   for (qn_func *f = m->funcs; f; f = f->next) {
+    qn_arena work = {0};
+    qn_reads reads;
+    qn_count_reads(&work, f, &reads);
     qn_op *next;
     for (qn_op *op = f->first; op; op = next) {
       next = op->next;
@@ -548,12 +549,14 @@ qn_status pass_fuse_int8(qn_module *m, const qn_pass_options *options) {
       if (op->code != QN_OP_quantize || y->elem != QN_i8 || y->q.scales) continue;
       fuse(&(site){.m = m,
                    .f = f,
+                   .reads = &reads,
                    .op = op,
                    .y = y,
                    .contract = options->contract,
                    .low = -128,
                    .high = 127});
     }
+    qn_free_arena(&work);
   }
   return QN_OK;
 }

@@ -33,11 +33,11 @@ static bool pads_the_image_with_zero(const qn_op *pad) {
 }
 
 /* What the quantize before v reads, when v is  dequantize(quantize(...))  for user alone. */
-static qn_op *quantize_before(qn_func *f, const qn_value *v, const qn_op *user) {
+static qn_op *quantize_before(const qn_reads *reads, const qn_value *v, const qn_op *user) {
   qn_op *back = qn_def(v, QN_OP_dequantize);
-  if (!back || qn_only_user(f, v) != user || back->in[0]->type.q.scales) return NULL;
+  if (!back || !qn_reads_alone(reads, user, v) || back->in[0]->type.q.scales) return NULL;
   qn_op *there = qn_def(back->in[0], QN_OP_quantize);
-  return there && qn_only_user(f, there->out) == back ? there : NULL;
+  return there && qn_reads_alone(reads, back, there->out) ? there : NULL;
 }
 
 static void take_dims(qn_type *t, const qn_type *from) {
@@ -45,11 +45,12 @@ static void take_dims(qn_type *t, const qn_type *from) {
 }
 
 /* Whether a pad went. */
-static bool fuse(qn_func *f, qn_op *conv) {
-  qn_op *quantize = quantize_before(f, conv->in[0], conv);
+static bool fuse(qn_func *f, const qn_reads *reads, qn_op *conv) {
+  qn_op *quantize = quantize_before(reads, conv->in[0], conv);
   qn_op *user = quantize ? quantize : conv;
   qn_op *pad = qn_def(user->in[0], QN_OP_pad);
-  if (!pad || qn_only_user(f, pad->out) != user || !pads_the_image_with_zero(pad)) return false;
+  if (!pad || !qn_reads_alone(reads, user, pad->out) || !pads_the_image_with_zero(pad))
+    return false;
   qn_padding *padding = (qn_padding *)qn_attr_of(conv, "padding");
   qn_padding now = resolve_padding(conv, padding);
   now.top += pad->a.pad.before.at[1];
@@ -69,11 +70,15 @@ static bool fuse(qn_func *f, qn_op *conv) {
 qn_status pass_fuse_pad(qn_module *m, const qn_pass_options *options) {
   (void)options;
   for (qn_func *f = m->funcs; f; f = f->next) {
+    qn_arena work = {0};
+    qn_reads reads;
+    qn_count_reads(&work, f, &reads);
     for (qn_op *op = f->first; op; op = op->next) {
       if (op->code != QN_OP_conv2d && op->code != QN_OP_depthwise_conv2d) continue;
-      while (fuse(f, op)) {
+      while (fuse(f, &reads, op)) {
       }
     }
+    qn_free_arena(&work);
   }
   return QN_OK;
 }

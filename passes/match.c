@@ -6,6 +6,25 @@ qn_op *qn_def(const qn_value *v, qn_opcode code) {
   return v->kind == QN_RESULT && v->def->code == code ? v->def : NULL;
 }
 
+static void count_read(qn_reads *r, const qn_value *v) {
+  int32_t number = qn_number_of(&r->numbers, v);
+  if (number >= 0) r->count[number]++;
+}
+
+void qn_count_reads(qn_arena *a, const qn_func *f, qn_reads *out) {
+  qn_number_values(a, f, &out->numbers);
+  out->count = qn_alloc(a, ((size_t)out->numbers.count + 1) * sizeof *out->count);
+  for (const qn_op *op = f->first; op; op = op->next)
+    for (int i = 0; i < op->in_count; i++) count_read(out, op->in[i]);
+  for (int i = 0; i < f->result_count; i++) count_read(out, f->results[i]);
+}
+
+bool qn_reads_alone(const qn_reads *r, const qn_op *op, const qn_value *v) {
+  int32_t number = qn_number_of(&r->numbers, v), count = 0;
+  for (int i = 0; i < op->in_count; i++) count += op->in[i] == v;
+  return number >= 0 && count > 0 && r->count[number] == count;
+}
+
 const float *qn_reals(const qn_value *v) {
   return v->kind == QN_CONST && v->type.elem == QN_f32 ? v->data : NULL;
 }

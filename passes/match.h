@@ -7,6 +7,17 @@
 /* The op that computes v when it is a `code`, else NULL. */
 qn_op *qn_def(const qn_value *v, qn_opcode code);
 
+/* How often each value of f is read, by number; a return counts as well. Made once, at the start of a
+ * pass: it stays right where an op takes over the operands of one that goes (qn_absorb), and counts
+ * too many where an operand is no longer read. */
+typedef struct {
+  qn_numbering numbers;
+  int32_t *count;
+} qn_reads;
+void qn_count_reads(qn_arena *a, const qn_func *f, qn_reads *out);
+/* op reads v and is all that does. */
+bool qn_reads_alone(const qn_reads *r, const qn_op *op, const qn_value *v);
+
 /* The elements of v when it is an f32 constant, else NULL. */
 const float *qn_reals(const qn_value *v);
 

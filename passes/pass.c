@@ -39,6 +39,7 @@ static void drop_memory_plan(qn_module *m) {
 
 static qn_status run_pass(qn_module *m, const qn_pass *pass, const qn_pass_options *options) {
   drop_memory_plan(m);
+  qn_forget_names(m);
   QN_TRY(pass->run(m, options));
   if (options->print_after_all) {
     fprintf(stderr, "// after %s\n", pass->name);

@@ -20,7 +20,7 @@
 enum {
   ALIGNMENT = 16,
   SEARCHED_BLOCKS = 200, /* more are not searched: the heuristics' plan stands */
-  MANY_BLOCKS = 4096,    /* of more, quadratic time is spent once: on the first heuristic */
+  MANY_BLOCKS = 4096,    /* more are packed once, the quickest way */
   SEARCH_WORK = 40000000 /* comparisons of blocks, about */
 };
 
@@ -33,7 +33,8 @@ typedef struct {
 
 typedef struct {
   qn_func *f;
-  bool keep_all; /* every value keeps its bytes to the end */
+  bool keep_all;          /* every value keeps its bytes to the end */
+  const qn_place *places; /* by number */
   int32_t count, steps;
   block *blocks;
   int32_t *block_of_value, *block_of_scratch; /* by number, by step; -1: none */
@@ -52,8 +53,9 @@ static int32_t add_block(plan *p, int64_t bytes, int32_t first, int32_t last) {
 
 /* The number of the value whose bytes v has, -1 when they are not in memory. */
 static int32_t number_in_memory(const plan *p, const qn_numbering *n, const qn_value *v) {
-  qn_place place = qn_place_of(p->f, v);
-  return place.kind == QN_IN_MEMORY ? qn_number_of(n, place.value) : -1;
+  int32_t number = qn_number_of(n, v);
+  if (number < 0 || p->places[number].kind != QN_IN_MEMORY) return -1;
+  return qn_number_of(n, p->places[number].value);
 }
 
 /* last[number] = the last step that reads or writes the value's bytes. */
@@ -148,12 +150,12 @@ static bool meet(const block *a, const block *b) {
 }
 
 /* The place for b among the blocks placed so far, in order of their offsets: the first gap, or the
- * smallest one, that is large enough. `but` does not count; -1: all do. */
-static int64_t find_gap(const plan *p, int32_t placed, const block *b, bool smallest, int32_t but) {
+ * smallest one, that is large enough. */
+static int64_t find_gap(const plan *p, int32_t placed, const block *b, bool smallest) {
   int64_t end = 0, best = -1, best_room = INT64_MAX;
   for (int32_t i = 0; i < placed; i++) {
     const block *other = &p->blocks[p->placed[i]];
-    if (p->placed[i] == but || !meet(b, other)) continue;
+    if (!meet(b, other)) continue;
     int64_t room = other->offset - end;
     if (room >= b->bytes && room < best_room) {
       if (!smallest) return end;
@@ -177,7 +179,7 @@ static bool fits_at(const plan *p, int32_t placed, const block *b, int64_t offse
 
 /* b's offset; at its heir's or testator's, if that is placed, where that is lower. */
 static int64_t choose_offset(const plan *p, int32_t placed, const block *b, bool smallest) {
-  int64_t offset = find_gap(p, placed, b, smallest, -1);
+  int64_t offset = find_gap(p, placed, b, smallest);
   int32_t kin[2] = {b->testator, b->heir};
   for (int i = 0; i < 2; i++) {
     if (kin[i] < 0 || p->blocks[kin[i]].offset < 0 || p->blocks[kin[i]].offset >= offset) continue;
@@ -186,15 +188,32 @@ static int64_t choose_offset(const plan *p, int32_t placed, const block *b, bool
   return offset;
 }
 
+/* How many of the blocks placed live in `step` or later: they move to the front. */
+static int32_t keep_alive(plan *p, int32_t placed, int32_t step) {
+  int32_t kept = 0;
+  for (int32_t i = 0; i < placed; i++) {
+    if (p->blocks[p->placed[i]].last >= step) p->placed[kept++] = p->placed[i];
+  }
+  return kept;
+}
+
+/* How an order of blocks is packed. */
+typedef struct {
+  bool smallest; /* gap, else the first */
+  bool by_start; /* the order: what ends before a block begins is in nobody's way any more */
+} manner;
+
 /* Offsets for all blocks, taken in this order; the bytes that they need. */
-static int64_t pack(plan *p, const int32_t *order, bool smallest) {
+static int64_t pack(plan *p, const int32_t *order, manner how) {
   int64_t total = 0;
+  int32_t placed = 0;
   for (int32_t i = 0; i < p->count; i++) p->blocks[i].offset = -1;
   for (int32_t i = 0; i < p->count; i++) {
     block *b = &p->blocks[order[i]];
-    b->offset = choose_offset(p, i, b, smallest);
+    if (how.by_start) placed = keep_alive(p, placed, b->first);
+    b->offset = choose_offset(p, placed, b, how.smallest);
     if (b->offset + b->bytes > total) total = b->offset + b->bytes;
-    int32_t at = i;
+    int32_t at = placed++;
     for (; at > 0 && p->blocks[p->placed[at - 1]].offset > b->offset; at--)
       p->placed[at] = p->placed[at - 1];
     p->placed[at] = order[i];
@@ -216,16 +235,20 @@ static int by_area(const block *a, const block *b) {
 typedef struct {
   const char *name;
   int (*before)(const block *a, const block *b);
-  bool smallest; /* gap, else the first */
+  manner how;
 } heuristic;
 
 static const heuristic heuristics[] = {
-    {"greedy-by-size", by_size, false},  {"greedy-by-start", by_start, false},
-    {"greedy-by-area", by_area, false},  {"greedy-by-overlap", by_overlap, false},
-    {"best-fit-by-size", by_size, true}, {"best-fit-by-start", by_start, true},
-    {"best-fit-by-area", by_area, true}, {"best-fit-by-overlap", by_overlap, true},
+    {"greedy-by-size", by_size, {false, false}},
+    {"greedy-by-start", by_start, {false, true}},
+    {"greedy-by-area", by_area, {false, false}},
+    {"greedy-by-overlap", by_overlap, {false, false}},
+    {"best-fit-by-size", by_size, {true, false}},
+    {"best-fit-by-start", by_start, {true, true}},
+    {"best-fit-by-area", by_area, {true, false}},
+    {"best-fit-by-overlap", by_overlap, {true, false}},
 };
-enum { HEURISTICS = sizeof heuristics / sizeof *heuristics };
+enum { HEURISTICS = sizeof heuristics / sizeof *heuristics, QUICKEST = 1 };
 
 static void find_overlaps(plan *p) {
   for (int32_t i = 0; i < p->count; i++) {
@@ -253,11 +276,11 @@ static void sort_order(const plan *p, int32_t *order, int32_t *spare, int32_t co
 
 /* ------------------------------------------------------------------ the best of all */
 
-/* A plan to beat, as an order and a way to fill gaps. */
+/* A plan to beat. */
 typedef struct {
   int64_t bytes;
   int32_t *order;
-  bool smallest;
+  manner how;
 } attempt;
 
 static uint32_t next_random(uint32_t *state) {
@@ -269,6 +292,7 @@ static uint32_t next_random(uint32_t *state) {
 
 /* Moves a random block of the order to a random place, keeps what is not worse. Deterministic. */
 static void search(plan *p, attempt *best, int32_t *order) {
+  best->how.by_start = false;
   uint32_t state = 2463534242u;
   uint32_t n = (uint32_t)p->count;
   int64_t rounds = SEARCH_WORK / ((int64_t)n * n + 1);
@@ -280,19 +304,24 @@ static void search(plan *p, attempt *best, int32_t *order) {
     if (from < to) memmove(order + from, order + from + 1, (to - from) * sizeof *order);
     if (from > to) memmove(order + to + 1, order + to, (from - to) * sizeof *order);
     order[to] = moved;
-    int64_t bytes = pack(p, order, best->smallest);
+    int64_t bytes = pack(p, order, best->how);
     if (bytes > best->bytes) continue;
     best->bytes = bytes;
     memcpy(best->order, order, n * sizeof *order);
   }
 }
 
-static void report(const plan *p, const attempt *best, const int64_t *bytes, int tried) {
+/* bytes: by heuristic; -1: was not tried. */
+static void report(const plan *p, const attempt *best, const int64_t bytes[HEURISTICS]) {
   fprintf(stderr, "memory: %lld bytes in %d buffer%s, lower bound %lld, best of",
           (long long)best->bytes, (int)p->count, p->count == 1 ? "" : "s",
           (long long)p->lower_bound);
-  for (int h = 0; h < tried; h++)
-    fprintf(stderr, "%s %s %lld", h ? "," : "", heuristics[h].name, (long long)bytes[h]);
+  const char *comma = "";
+  for (int h = 0; h < HEURISTICS; h++) {
+    if (bytes[h] < 0) continue;
+    fprintf(stderr, "%s %s %lld", comma, heuristics[h].name, (long long)bytes[h]);
+    comma = ",";
+  }
   if (p->count <= SEARCHED_BLOCKS) fprintf(stderr, ", search %lld", (long long)best->bytes);
   fputc('\n', stderr);
 }
@@ -300,22 +329,24 @@ static void report(const plan *p, const attempt *best, const int64_t *bytes, int
 static void pack_best(qn_arena *a, plan *p, bool remarks) {
   size_t count = (size_t)p->count + 1;
   int32_t *order = qn_alloc(a, count * sizeof *order), *spare = qn_alloc(a, count * sizeof *spare);
-  attempt best = {INT64_MAX, qn_alloc(a, count * sizeof *order), false};
+  attempt best = {.bytes = INT64_MAX, .order = qn_alloc(a, count * sizeof *order)};
   int64_t bytes[HEURISTICS];
-  int tried = p->count <= MANY_BLOCKS ? HEURISTICS : 1;
-  if (tried > 1) find_overlaps(p);
-  for (int h = 0; h < tried; h++) {
+  bool many = p->count > MANY_BLOCKS;
+  if (!many) find_overlaps(p);
+  for (int h = 0; h < HEURISTICS; h++) {
+    bytes[h] = -1;
+    if (many && h != QUICKEST) continue;
     for (int32_t i = 0; i < p->count; i++) order[i] = i;
     sort_order(p, order, spare, p->count, heuristics[h].before);
-    bytes[h] = pack(p, order, heuristics[h].smallest);
+    bytes[h] = pack(p, order, heuristics[h].how);
     if (bytes[h] >= best.bytes) continue;
     best.bytes = bytes[h];
-    best.smallest = heuristics[h].smallest;
+    best.how = heuristics[h].how;
     memcpy(best.order, order, (size_t)p->count * sizeof *order);
   }
   if (p->count > 1 && p->count <= SEARCHED_BLOCKS) search(p, &best, order);
-  pack(p, best.order, best.smallest);
-  if (remarks) report(p, &best, bytes, tried);
+  if (!many) pack(p, best.order, best.how); /* which need not have been the last */
+  if (remarks) report(p, &best, bytes);
 }
 
 static void write_offsets(plan *p, const qn_numbering *n) {
@@ -331,9 +362,9 @@ static void write_offsets(plan *p, const qn_numbering *n) {
 qn_status pass_plan_memory(qn_module *m, const qn_pass_options *options) {
   for (qn_func *f = m->funcs; f; f = f->next) {
     qn_arena work = {0};
-    plan p = {.f = f, .keep_all = options->keep_all};
     qn_numbering n;
     qn_number_values(&work, f, &n);
+    plan p = {.f = f, .keep_all = options->keep_all, .places = qn_find_places(&work, f, &n)};
     make_blocks(&work, &p, &n);
     find_lower_bound(&work, &p);
     pack_best(&work, &p, options->remarks);
