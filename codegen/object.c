@@ -77,6 +77,7 @@ static qn_status build_code(qn_unit *u) {
   QN_TRY(verify(u));
   QN_TRY(qn_optimize_module(u, u->module, "globaldce,always-inline,globaldce"));
   qn_emit_bodies(u);
+  qn_fence_conversions(u);
   QN_TRY(verify(u));
   attach_weights(u);
   return QN_OK;

@@ -28,6 +28,7 @@ static void initialise_targets(void) {
   INITIALISE(AArch64)
   INITIALISE(ARM)
   INITIALISE(RISCV)
+  qn_avoid_gathers();
 }
 
 /* The row's triple; without the FPU, gnueabihf and eabihf lose their last letters. */

@@ -146,6 +146,10 @@ uint32_t qn_element_id(qn_elem elem); /* as quern.h numbers them */
 int64_t qn_selftest_bytes(const qn_unit *u);
 qn_status qn_emit_selftest(qn_unit *u, LLVMBuilderRef b) QN_MUST_CHECK;
 
+/* -- workarounds.c: of errors in LLVM. */
+void qn_avoid_gathers(void);              /* in the whole process */
+void qn_fence_conversions(qn_unit *u); /* in optimised code */
+
 /* -- stack.c: the calls among the functions of the final code. */
 /* One function's stack frame, as the back end reported it. Functions without one have none. */
 typedef struct qn_frame {

@@ -33,8 +33,10 @@ if config.quern_sanitize:
     # LLVM and the machine's own libraries keep what they allocate until the process ends
     config.environment["ASAN_OPTIONS"] = "detect_leaks=0"
 config.available_features.add(platform.machine())  # x86_64, aarch64, ...
+if os.path.exists("/proc/cpuinfo"):  # what x86 machines differ in
+    config.available_features |= set(open("/proc/cpuinfo").read().split()) & {"avx2", "avx512_vnni", "amx_int8"}
 for tool in ["qemu-aarch64", "qemu-arm", "qemu-riscv64", "qemu-riscv32", "qemu-system-arm",
-             "arm-none-eabi-gcc", "ld.lld", "c++", "qemu-system-riscv32", "groff", "zsh", "cmake", "make", "ninja",
+             "arm-none-eabi-gcc", "ld.lld", "c++", "qemu-system-riscv32", "qemu-system-riscv64", "groff", "zsh", "cmake", "make", "ninja",
              "pkg-config"]:
     if shutil.which(tool, path=config.environment["PATH"]):
         config.available_features.add(tool)

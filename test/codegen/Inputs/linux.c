@@ -1,17 +1,8 @@
-/* Runs a compiled model on Linux, on any processor, without a C library: standard input holds the
- * samples, for each all inputs one after the other; standard output gets the outputs alike.
- *   clang --target=... -ffreestanding -fno-builtin -nostdlib -static -DNAME=kws
- * -DBOUND=KWS_STACK_BYTES -include kws.h linux.c kws.o Exit status 3: init or run took more stack
- * than the header says; 2: another failure. What they took goes to standard error. */
-#include "quern.h"
+/* harness.c as a Linux program without any library, so that any emulator runs it and the stack holds
+ * nothing else: samples from standard input, outputs to standard output. */
+#include "harness.h"
 
-#define JOIN2(a, b) a##b
-#define JOIN(a, b)  JOIN2(a, b)
-#define MODEL       JOIN(NAME, _model)
-extern const quern_model MODEL;
 void _start(void);
-
-enum { TENSORS = 16, TENSOR_BYTES = 1 << 20, PAINTED = 1 << 15, PAINT = 0xA5 };
 
 #if defined(__x86_64__)
 enum { SYS_READ = 0, SYS_WRITE = 1, SYS_EXIT = 60 };
@@ -50,75 +41,18 @@ static long call_system(long what, long a, const void *b, long c) {
 #endif
 }
 
-static uintptr_t stack_pointer(void) {
-  uintptr_t sp;
-#if defined(__x86_64__)
-  __asm__ volatile("mov %%rsp, %0" : "=r"(sp));
-#elif defined(__riscv)
-  __asm__ volatile("mv %0, sp" : "=r"(sp));
-#else
-  __asm__ volatile("mov %0, sp" : "=r"(sp));
-#endif
-  return sp;
-}
-
-static _Alignas(64) unsigned char memory[TENSOR_BYTES];
-static _Alignas(16) unsigned char inputs[TENSORS][TENSOR_BYTES / 4],
-    outputs[TENSORS][TENSOR_BYTES / 4];
-static const void *input_list[TENSORS];
-static void *output_list[TENSORS];
-
-/* Calls init, or run, on a painted stack; its lowest byte that has changed says what it took. */
-static __attribute__((noinline)) int32_t measure(int run, uintptr_t *most) {
-  uintptr_t sp = stack_pointer();
-  for (uintptr_t p = sp - 1; p >= sp - PAINTED; p--) *(volatile unsigned char *)p = PAINT;
-  int32_t code = run ? MODEL.run(memory, input_list, output_list) : MODEL.init(memory);
-  uintptr_t p = sp - PAINTED;
-  while (p < sp && *(volatile unsigned char *)p == PAINT) p++;
-  if (sp - p > *most) *most = sp - p;
-  return code;
-}
-
-static int read_all(unsigned char *to, long bytes) {
-  for (long done = 0; done < bytes;) {
-    long n = call_system(SYS_READ, 0, to + done, bytes - done);
+int read_bytes(void *to, uintptr_t bytes) {
+  for (uintptr_t done = 0; done < bytes;) {
+    long n = call_system(SYS_READ, 0, (char *)to + done, (long)(bytes - done));
     if (n <= 0) return 0;
-    done += n;
+    done += (uintptr_t)n;
   }
   return 1;
 }
 
-static int read_inputs(void) {
-  for (uint32_t i = 0; i < MODEL.input_count; i++)
-    if (!read_all(inputs[i], (long)MODEL.inputs[i].bytes)) return 0;
-  return 1;
-}
-
-static void print_number(uintptr_t n) {
-  char text[24];
-  int at = sizeof text;
-  text[--at] = '\n';
-  do text[--at] = (char)('0' + n % 10);
-  while (n /= 10);
-  call_system(SYS_WRITE, 2, text + at, (long)sizeof text - at);
-}
-
-static int run_all(void) {
-  uintptr_t most = 0;
-  if (MODEL.memory_bytes > sizeof memory) return 2;
-  for (int i = 0; i < TENSORS; i++) {
-    input_list[i] = inputs[i];
-    output_list[i] = outputs[i];
-  }
-  if (measure(0, &most) != QUERN_OK) return 2;
-  while (read_inputs()) {
-    if (measure(1, &most) != QUERN_OK) return 2;
-    for (uint32_t i = 0; i < MODEL.output_count; i++)
-      call_system(SYS_WRITE, 1, outputs[i], (long)MODEL.outputs[i].bytes);
-  }
-  print_number(most);
-  return most > BOUND ? 3 : 0;
-}
+void write_bytes(const void *from, uintptr_t bytes) { call_system(SYS_WRITE, 1, from, (long)bytes); }
+void report(const char *text, uintptr_t size) { call_system(SYS_WRITE, 2, text, (long)size); }
+uintptr_t stack_room(void) { return 1 << 15; }
 
 #if defined(__x86_64__)
 __attribute__((force_align_arg_pointer))

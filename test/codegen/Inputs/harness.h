@@ -1,0 +1,16 @@
+/* What harness.c wants of the system it runs on: linux.c, board.c. */
+#ifndef HARNESS_H
+#define HARNESS_H
+
+#include <stdint.h>
+
+int run_all(void); /* the exit status */
+
+/* Bytes of the samples; 0 at their end. */
+int read_bytes(void *to, uintptr_t bytes);
+void write_bytes(const void *from, uintptr_t bytes);
+void report(const char *text, uintptr_t size);
+/* Of the stack, how much below the caller's frame may be painted. */
+uintptr_t stack_room(void);
+
+#endif
