@@ -314,13 +314,15 @@ static void put_integers(writer *w, const tensor *x, uint32_t count) {
   }
 }
 
-static void put_tensor(writer *w, const tensor *x, const qn_huffman_tables *tables,
+/* before: rows or number of the tensor before. */
+static void put_tensor(writer *w, const tensor *x, uint32_t before, const qn_huffman_tables *tables,
                        uint32_t code[][QN_HUFFMAN_SYMBOLS], uint32_t features) {
   const qn_coded_tensor *t = x->from;
   bool is_weights = x->kind == QN_CODED_WEIGHTS;
   uint32_t count = t->bytes / t->elem_bytes;
   put(w, x->kind, 2);
-  put_number(w, is_weights ? t->cols : count);
+  if (!is_weights) put(w, count != before, 1);
+  if (!is_weights && count != before) put_number(w, count);
   if (x->kind == QN_CODED_MULTIPLIERS) {
     put(w, (uint32_t)(x->factor >> 20), 20);
     put(w, x->factor & 0xFFFFF, 20);
@@ -329,6 +331,7 @@ static void put_tensor(writer *w, const tensor *x, const qn_huffman_tables *tabl
     put_integers(w, x, count);
   } else {
     put_number(w, t->rows);
+    put_number(w, t->cols);
     if (features & QN_HUFFMAN_TRANSPOSED) put(w, t->transposed, 1);
     put(w, x->peaks, 1);
     if (features & QN_HUFFMAN_PREDICTED) put(w, x->predicted, 1);
@@ -386,9 +389,12 @@ bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stre
   writer w = {.at = qn_alloc(a, most), .pos = 8 * QN_CODEC_HEADER, .width = out->features & 31};
   for (int i = 0; i < tables.count; i++) put_table(&w, tables.length[i], code[i]);
   out->table_bytes = w.pos / 8 - QN_CODEC_HEADER;
+  uint32_t rows_before = 1;
   for (int i = 0; i < count; i++) {
     uint64_t before = w.pos;
-    put_tensor(&w, &x[i], &tables, code, out->features);
+    put_tensor(&w, &x[i], rows_before, &tables, code, out->features);
+    rows_before =
+        x[i].kind == QN_CODED_WEIGHTS ? tensors[i].rows : tensors[i].bytes / tensors[i].elem_bytes;
     tensors[i].coded_bits = w.pos - before;
   }
   qn_store_u32(w.at, qn_sum_coded(tensors, count, image));

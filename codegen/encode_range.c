@@ -59,14 +59,12 @@ static uint32_t code_even(coder *c, uint32_t count, uint32_t x) {
   return x;
 }
 
-static bool is_zero_row(const qn_range_tensor *t, uint32_t row) {
-  return qn_is_zero_row(t->at + (t->transposed ? row : row * t->cols), t->cols,
-                        t->transposed ? t->rows : 1);
+static bool is_zero_row(const qn_range_matrix *w, uint32_t row) {
+  return qn_is_zero_row(w->at + row * w->row_step, w->cols, w->step);
 }
 
-static uint32_t find_peak(const qn_range_tensor *t, uint32_t row) {
-  return qn_find_peak(t->at + (t->transposed ? row : row * t->cols), t->cols,
-                      t->transposed ? t->rows : 1);
+static uint32_t find_peak(const qn_range_matrix *w, uint32_t row) {
+  return qn_find_peak(w->at + row * w->row_step, w->cols, w->step);
 }
 
 /* Bits that the interval has shrunk by, to within one. */
@@ -91,23 +89,28 @@ static uint8_t *finish(coder *c, const uint8_t *start) {
 
 /* ------------------------------------------------------------------ tensors */
 
+/* What makes the decoder larger, by so many bytes, and is used only where it saves more. */
+enum { PREDICTION_CODE = 220, SUMS_CODE = 70 };
+enum { PREDICTION, SUMS, COUNTED };
+
 typedef struct {
   qn_arena *arena;
   coder c;
   qn_range_model m;
-  qn_range_tensor weights; /* the latest */
+  qn_range_matrix weights; /* the latest */
+  uint32_t allowed, used;  /* features */
+  int64_t saved[COUNTED];  /* bits, by predictions and by sums */
 } encoder;
 
 static void code_tensor(encoder *e, const qn_range_tensor *t, const qn_prediction *p) {
   qn_range_tensor tensor = *t;
-  if (p) {
-    tensor.lags = p->lags;
-    tensor.phase = p->phase;
-    memcpy(tensor.lag, p->lag, sizeof tensor.lag);
+  if (p && p->lags) {
+    tensor.field[QN_RANGE_PHASE] = p->phase;
+    for (uint32_t i = 0; i < p->lags; i++) tensor.field[QN_RANGE_LAG + i] = p->lag[i];
     memcpy(e->m.factor, p->factor, sizeof e->m.factor);
   }
-  (void)code_head(&e->c, &e->m, &tensor);
-  code_elements(&e->c, &e->m, &tensor, &e->weights);
+  (void)code_head(&e->c, &e->m, &tensor, e->allowed);
+  code_elements(&e->c, &e->m, &tensor, &e->weights, e->allowed);
 }
 
 static uint64_t try_tensor(const encoder *e, encoder *scratch, const qn_range_tensor *t,
@@ -122,69 +125,102 @@ static void encode_weights(encoder *e, encoder *scratch, const qn_coded_tensor *
                            qn_range_tensor *t) {
   qn_prediction ways[3];
   int count = qn_find_predictions(e->arena, from, true, 32, INT8_MAX, ways), best = 0;
-  t->peaks = qn_has_peaks(from);
-  uint64_t least = UINT64_MAX;
-  for (int i = 0; i < count; i++) {
+  t->field[QN_RANGE_HAS_PEAKS] = qn_has_peaks(from);
+  uint64_t least = try_tensor(e, scratch, t, &ways[0]), unpredicted = least;
+  for (int i = 1; i < count && e->allowed & QN_RANGE_PREDICTED; i++) {
     uint64_t bits = try_tensor(e, scratch, t, &ways[i]);
     if (bits >= least) continue;
     least = bits;
     best = i;
   }
-  if (t->peaks) {
-    t->peaks = 0;
-    t->peaks = try_tensor(e, scratch, t, &ways[best]) >= least;
+  e->saved[PREDICTION] += (int64_t)(unpredicted - least);
+  if (best) e->used |= QN_RANGE_PREDICTED;
+  if (t->field[QN_RANGE_HAS_PEAKS]) {
+    t->field[QN_RANGE_HAS_PEAKS] = 0;
+    t->field[QN_RANGE_HAS_PEAKS] = try_tensor(e, scratch, t, &ways[best]) >= least;
   }
+  if (t->field[QN_RANGE_HAS_PEAKS]) e->used |= QN_RANGE_PEAKS;
+  if (from->transposed) e->used |= QN_RANGE_DEPTHWISE;
   code_tensor(e, t, &ways[best]);
 }
 
-/* The slope, in 1/16, of the least squares' line through integers over sums of weights. */
-static int32_t find_slope(const qn_range_tensor *t, const qn_range_tensor *weights) {
+/* The slope, in 1/16 and zigzag coded, of the least squares' line through integers over sums of
+ * weights. */
+static uint32_t find_slope(const qn_range_tensor *t, const qn_range_matrix *w) {
   double product = 0, square = 1;
-  for (uint32_t i = 0; i < t->cols && i < weights->rows; i++) {
-    double sum = sum_row(weights, i);
+  for (uint32_t i = 0; i < t->field[QN_RANGE_ROWS] && i < w->rows; i++) {
+    double sum = sum_row(w, i);
     product += sum * (int32_t)qn_load_u32(t->at + 4 * i);
     square += sum * sum;
   }
-  return (int32_t)fmin(fmax(floor(16 * product / square + 0.5), INT16_MIN), INT16_MAX);
+  int32_t slope = (int32_t)fmin(fmax(floor(16 * product / square + 0.5), INT16_MIN), INT16_MAX);
+  return (uint32_t)slope << 1 ^ (slope < 0 ? UINT32_MAX : 0);
 }
 
 /* Whether a guess misses one by 2^31, which no number says. */
-static bool misses_by_most(const qn_range_tensor *t, const qn_range_tensor *weights) {
-  for (uint32_t i = 0; i < t->cols; i++)
-    if (qn_load_u32(t->at + 4 * i) - guess_integer(t, weights, i) == (uint32_t)1 << 31) return true;
+static bool misses_by_most(const qn_range_tensor *t, const qn_range_matrix *w) {
+  for (uint32_t i = 0; i < t->field[QN_RANGE_ROWS]; i++)
+    if (qn_load_u32(t->at + 4 * i) - guess_integer(t, w, i) == (uint32_t)1 << 31) return true;
   return false;
 }
 
 static void encode_integers(encoder *e, encoder *scratch, qn_range_tensor *t) {
-  t->slope = find_slope(t, &e->weights);
-  uint64_t bits = misses_by_most(t, &e->weights) ? UINT64_MAX : try_tensor(e, scratch, t, NULL);
-  qn_range_tensor plain = *t;
-  plain.slope = 0;
-  bool plain_fits = !misses_by_most(&plain, &e->weights);
-  if (plain_fits && try_tensor(e, scratch, &plain, NULL) <= bits)
-    *t = plain;
-  else if (bits == UINT64_MAX)
+  qn_range_tensor guessed = *t;
+  guessed.field[QN_RANGE_SLOPE] = find_slope(t, &e->weights);
+  t->field[QN_RANGE_SLOPE] = 0;
+  if (misses_by_most(t, &e->weights) || misses_by_most(&guessed, &e->weights)) {
     t->kind = QN_CODED_BYTES;
+  } else {
+    uint64_t plain = try_tensor(e, scratch, t, NULL), bits = plain;
+    if (e->allowed & QN_RANGE_SUMS) bits = try_tensor(e, scratch, &guessed, NULL);
+    if (bits < plain) {
+      *t = guessed;
+      e->saved[SUMS] += (int64_t)(plain - bits);
+      e->used |= QN_RANGE_SUMS;
+    }
+  }
   code_tensor(e, t, NULL);
 }
 
 static void encode_tensor(encoder *e, encoder *scratch, const qn_coded_tensor *from,
                           uint8_t *image) {
+  uint64_t factor;
   uint32_t *mantissas;
-  qn_range_tensor t = {.at = image + from->offset, .rows = from->elem_bytes};
-  t.kind = qn_check_coded(e->arena, from, &t.factor, &mantissas);
+  qn_range_tensor t = {.at = image + from->offset};
+  t.kind = qn_check_coded(e->arena, from, &factor, &mantissas);
+  if (t.kind == QN_CODED_INTEGERS && from->elem_bytes != 4) t.kind = QN_CODED_BYTES;
+  if (t.kind == QN_CODED_WEIGHTS && from->cols > 1 << 16) t.kind = QN_CODED_BYTES;
   t.mantissa = mantissas;
-  t.cols = from->bytes / from->elem_bytes;
+  t.field[QN_RANGE_ROWS] = from->bytes / from->elem_bytes;
+  t.field[QN_RANGE_COLS] = from->elem_bytes;
   if (t.kind == QN_CODED_WEIGHTS) {
-    t.rows = from->rows;
-    t.cols = from->cols;
-    t.transposed = from->transposed;
+    t.field[QN_RANGE_ROWS] = from->rows;
+    t.field[QN_RANGE_COLS] = from->cols;
+    t.field[QN_RANGE_TRANSPOSED] = from->transposed;
     encode_weights(e, scratch, from, &t);
-  } else if (t.kind == QN_CODED_INTEGERS && from->elem_bytes == 4) {
+  } else if (t.kind == QN_CODED_INTEGERS) {
     encode_integers(e, scratch, &t);
   } else {
-    if (t.kind == QN_CODED_INTEGERS) t.kind = QN_CODED_BYTES;
+    if (t.kind == QN_CODED_MULTIPLIERS) {
+      t.field[QN_RANGE_FACTOR] = (uint32_t)(factor >> 20);
+      t.field[QN_RANGE_FACTOR + 1] = factor & 0xFFFFF;
+      e->used |= QN_RANGE_MULTIPLIERS;
+    }
     code_tensor(e, &t, NULL);
+  }
+}
+
+/* Codes all with the allowed features; sets those that were used, and what they have saved. */
+static void encode_all(encoder *e, encoder *scratch, qn_coded_tensor *tensors, int count,
+                       uint8_t *image, uint8_t *stream) {
+  *e = (encoder){.arena = e->arena, .allowed = e->allowed};
+  start_model(&e->m);
+  e->c.range = 0xFFFFFFFF;
+  e->c.at = stream + QN_CODEC_HEADER;
+  for (int i = 0; i < count; i++) {
+    uint64_t before = coded_bits(&e->c);
+    encode_tensor(e, scratch, &tensors[i], image);
+    tensors[i].coded_bits = coded_bits(&e->c) - before;
   }
 }
 
@@ -195,15 +231,16 @@ bool qn_encode_range(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream
   uint8_t *stream = qn_alloc(a, 64 + (size_t)image_bytes * 10 + 3072 * (size_t)count);
   encoder *e = qn_alloc(a, sizeof *e), *scratch = qn_alloc(a, sizeof *scratch);
   e->arena = a;
-  start_model(&e->m);
-  e->c.range = 0xFFFFFFFF;
-  e->c.at = stream + QN_CODEC_HEADER;
-  for (int i = 0; i < count; i++) {
-    uint64_t before = coded_bits(&e->c);
-    encode_tensor(e, scratch, &tensors[i], image);
-    tensors[i].coded_bits = coded_bits(&e->c) - before;
+  e->allowed = UINT32_MAX;
+  encode_all(e, scratch, tensors, count, image, stream);
+  uint32_t too_dear = 0;
+  if (e->saved[PREDICTION] < 8 * PREDICTION_CODE) too_dear |= QN_RANGE_PREDICTED;
+  if (e->saved[SUMS] < 8 * SUMS_CODE) too_dear |= QN_RANGE_SUMS;
+  if (too_dear & e->used) {
+    e->allowed = ~too_dear;
+    encode_all(e, scratch, tensors, count, image, stream);
   }
-  *out = (qn_stream){.bytes = stream};
+  *out = (qn_stream){.bytes = stream, .features = e->used};
   out->size = (size_t)(finish(&e->c, stream + QN_CODEC_HEADER) - stream);
   qn_store_u32(stream, qn_sum_coded(tensors, count, image));
   return true;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include "encode.h"
 
-enum { ROUNDS = 20 };
+enum { ROUNDS = 20, PARTS = 8 };
 
 /* ------------------------------------------------------------------ one code */
 
@@ -86,14 +86,13 @@ static int compare_numbers(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static void start_groups(qn_arena *a, qn_histogram *rows, int count, int tables) {
-  uint32_t *means = qn_alloc(a, ((size_t)count + 1) * sizeof *means);
-  for (int i = 0; i < count; i++) means[i] = mean_symbol(&rows[i]);
-  qsort(means, (size_t)count, sizeof *means, compare_numbers);
+/* Groups begin behind so many of PARTS parts of the rows; the first behind none. */
+static void start_groups(qn_histogram *rows, int count, const uint32_t *sorted, const int *begin,
+                         int tables) {
   for (int i = 0; i < count; i++) {
     rows[i].table = 0;
     for (int t = 1; t < tables; t++)
-      if (mean_symbol(&rows[i]) >= means[(int64_t)count * t / tables]) rows[i].table = t;
+      if (mean_symbol(&rows[i]) >= sorted[(int64_t)count * begin[t] / PARTS]) rows[i].table = t;
   }
 }
 
@@ -124,22 +123,36 @@ static bool move_rows(qn_histogram *rows, int count, qn_huffman_tables *t) {
   return moved;
 }
 
-static void fit_tables(qn_arena *a, qn_histogram *rows, int count, qn_huffman_tables *t) {
-  start_groups(a, rows, count, t->count);
+static void fit_tables(qn_histogram *rows, int count, const uint32_t *sorted, const int *begin,
+                       qn_huffman_tables *t) {
+  start_groups(rows, count, sorted, begin, t->count);
   for (int round = 0; round < ROUNDS; round++) {
     fit_groups(rows, count, t);
     if (!move_rows(rows, count, t)) return;
   }
   fit_groups(rows, count, t);
+  move_rows(rows, count, t);
 }
 
+/* What rows end up in depends on where they begin: every division into parts is tried. */
 void qn_fit_tables(qn_arena *a, qn_histogram *rows, int count, qn_huffman_tables *out) {
-  qn_huffman_tables best = {.bits = UINT64_MAX};
-  for (int n = 1; n <= QN_HUFFMAN_TABLES; n++) {
-    *out = (qn_huffman_tables){.count = n};
-    fit_tables(a, rows, count, out);
-    if (out->bits < best.bits) best = *out;
+  uint32_t *sorted = qn_alloc(a, ((size_t)count + 1) * sizeof *sorted);
+  for (int i = 0; i < count; i++) sorted[i] = mean_symbol(&rows[i]);
+  qsort(sorted, (size_t)count, sizeof *sorted, compare_numbers);
+  uint64_t least = UINT64_MAX;
+  int best[QN_HUFFMAN_TABLES] = {0}, best_count = 1;
+  for (int second = 0; second < PARTS; second++) {
+    for (int third = second; third < PARTS; third++) {
+      if (second == 0 && third > 0) break;
+      const int begin[QN_HUFFMAN_TABLES] = {0, second, third};
+      *out = (qn_huffman_tables){.count = second == 0 ? 1 : third == second ? 2 : 3};
+      fit_tables(rows, count, sorted, begin, out);
+      if (out->bits >= least) continue;
+      least = out->bits;
+      best_count = out->count;
+      for (int i = 0; i < QN_HUFFMAN_TABLES; i++) best[i] = begin[i];
+    }
   }
-  *out = (qn_huffman_tables){.count = best.count};
-  fit_tables(a, rows, count, out); /* once more, for the rows' tables */
+  *out = (qn_huffman_tables){.count = best_count};
+  fit_tables(rows, count, sorted, best, out); /* once more, for the rows' tables */
 }

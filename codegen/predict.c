@@ -11,7 +11,10 @@
 #include <string.h>
 #include "encode.h"
 
-enum { SAMPLE = 1 << 15 /* weights that lags are sought in */ };
+enum {
+  SAMPLE = 1 << 15, /* weights that lags are sought in */
+  FARTHEST = 1024   /* lag, in weights or in rows */
+};
 
 /* Sums of products of what predicts (and the weight itself, last). */
 typedef struct {
@@ -174,8 +177,9 @@ static uint32_t find_lag(const sample *s, const qn_prediction *p, bool across_ro
   const qn_coded_tensor *t = s->x->t;
   double best = squares / 50;
   uint32_t lag = 0;
-  for (uint32_t d = 1; d <= t->cols / 2; d++) try_lag(s, d, &best, &lag);
-  for (uint32_t d = 1; across_rows && d <= t->rows / 2; d++) try_lag(s, d * t->cols, &best, &lag);
+  for (uint32_t d = 1; d <= t->cols / 2 && d <= FARTHEST; d++) try_lag(s, d, &best, &lag);
+  for (uint32_t d = 1; across_rows && d <= t->rows / 2 && d <= FARTHEST; d++)
+    try_lag(s, d * t->cols, &best, &lag);
   for (uint32_t i = 0; i < p->lags; i++)
     for (uint32_t j = 0; j < i; j++) try_lag(s, p->lag[i] + p->lag[j], &best, &lag);
   return lag;

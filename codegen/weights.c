@@ -98,11 +98,11 @@ static bool can_be_coded(const qn_weight *w) {
 }
 
 /* Whether a tensor earns its place in the stream. Memory is not free: where the user does not ask
- * for coding, it saves at least 1/16. What others leave behind changes when some drop out; that
- * this comes to an end soon, later rounds ask for more. */
+ * for coding, it saves at least 1/16. Codes change when some drop out, so there are several rounds;
+ * that they come to an end soon, the later ones ask for more. */
 static bool pays(const qn_coded_tensor *t, qn_weights form, uint32_t round) {
   if (t->coded_bits == QN_NOT_CODED) return false;
-  uint32_t least = round / 2 + (form == QN_WEIGHTS_AUTO ? 4 : 0); /* in 1/64 */
+  uint32_t least = round / 4 + (form == QN_WEIGHTS_AUTO ? 4 : 0); /* in 1/64 */
   return t->coded_bits <= (uint64_t)t->bytes * (64 - least) / 8;
 }
 

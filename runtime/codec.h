@@ -10,8 +10,8 @@
  *   WEIGHTS      int8, -127..127, as rows of the weights of one output channel each. Weight k of
  *                row r is at  r*cols + k,  or transposed (depthwise) at  k*rows + r
  *   INTEGERS     int32 or int8 of any value: biases, shifts
- *   MULTIPLIERS  int32, 2^30 or more, that are one factor times the 24-bit mantissas of float
- * scales BYTES        anything else, as elements of 1, 2, 4 or 8 bytes
+ *   MULTIPLIERS  int32, 2^30 or more: one factor times the 24-bit mantissas of float scales
+ *   BYTES        anything else, as elements of 1, 2, 4 or 8 bytes
  *
  * Predicted weights: cols is divided into phases of equal length (the taps of a filter, say). A
  * phase has up to 4 factors, in 1/32 or as the codec says, for weights that are given by lags: so
@@ -46,6 +46,15 @@ enum {
   QN_HUFFMAN_TRANSPOSED = 1 << 7,
   QN_HUFFMAN_PREDICTED = 1 << 8,
   QN_HUFFMAN_MULTIPLIERS = 1 << 9
+};
+
+/* Features of codec range. */
+enum {
+  QN_RANGE_DEPTHWISE = 1,
+  QN_RANGE_PEAKS = 2,
+  QN_RANGE_PREDICTED = 4,
+  QN_RANGE_SUMS = 8, /* integers are coded less a multiple of the sum of weights */
+  QN_RANGE_MULTIPLIERS = 16
 };
 
 static inline uint32_t qn_load_u32(const uint8_t *at) {

@@ -5,32 +5,39 @@
  * tensors make use of, see below.
  *
  * Bits are read from the highest of each byte down; three zero bytes end the stream. The sum is
- * followed by the tables' codes in ascending order, each 3 bits length (1..7) and 5 bits symbol;
- * and by tensors until the image is full: 2 bits kind, number cols, and WEIGHTS       number rows;
- * 1 bit transposed; 1 bit peaks; 1 bit predicted, where any tensor is. If predicted, numbers phase
- * and 4 lags, not above the tensor's place in the image, and for each phase 4 factors in 1/16, 5
- * bits each. Then for each row 2 bits its table; 0: all weights are 0 with peaks: the place, in as
- * many bits as cols - 1 has; 1 bit, is negative of each weight the code of the symbol of its
- * distance from the prediction (which wraps to 8 bits), the bits that it leaves open, and the sign
- * unless it is 0. A symbol below 8 is the distance, others are 4s + t for the distances from (4 +
- * t)*2^(s-1) on, with s - 1 bits left open INTEGERS      of int32, and as kind 3 of int8: 5 bits k,
- * 6 bits base; each less the base, the sign as its lowest bit, as a Rice code: high part in ones
- * and a zero, k low bits MULTIPLIERS   factor, 40 bits; the mantissas' lower 23 bits */
+ * followed by the tables and by tensors until the image is full:
+ *   table        its codes in ascending order, each 3 bits length, 1..7, and 5 bits symbol
+ *   tensor       2 bits kind, and
+ *   WEIGHTS      numbers rows, cols; 1 bit transposed, 1 bit peaks, 1 bit predicted, where any
+ *                tensor is. If predicted, numbers phase and 4 lags, not above the tensor's place in
+ *                the image, and for each phase 4 factors in 1/16, 5 bits each. Then the rows
+ *   row          2 bits its table; 0: all weights are 0. With peaks, the place, in as many bits as
+ *                cols - 1 has; 1 bit, is negative. Then the other weights
+ *   weight       the code of the symbol of its distance from the prediction (which wraps to 8
+ *                bits), the bits that this leaves open, and the sign unless it is 0
+ *   symbol       below 8 it is the distance. Others are 4s + t for the distances from
+ *                (4 + t)*2^(s-1) on, with s - 1 bits left open
+ *   INTEGERS     of int32, and as kind 3 of int8: 1 bit, and if it is set their number, else there
+ *                are as many as of what came before; 5 bits k, 6 bits base; each less the base, the
+ *                sign as its lowest bit, as a Rice code: high part in ones and a zero, k low bits
+ *   MULTIPLIERS  their number in the same way; factor, 40 bits; the mantissas' lower 23 bits */
 #include <stdbool.h>
 #include "decode.h"
 
-enum { SYMBOL_BITS = 5, LONGEST = 7, CODES = 1 << LONGEST, TABLES = 4, INTEGERS_8 = 3, CLOSED = 8 };
+enum { LONGEST = 7, CODES = 1 << LONGEST, TABLES = 4, INTEGERS_8 = 3, CLOSED = 8 };
 
 typedef struct {
   const uint8_t *at;
-  uint32_t last;                 /* place of the last 4 bytes */
-  uint32_t pos;                  /* in bits */
-  uint8_t table[TABLES * CODES]; /* by the next bits: length << 5 | symbol; the first is all 0 */
+  uint32_t last;                  /* place of the last 4 bytes */
+  uint32_t pos;                   /* in bits */
+  uint16_t table[TABLES * CODES]; /* by the next bits: distance << 8 | open bits << 4 | length; the
+                                   * first is all 0 */
   int8_t factor[QN_CODEC_PHASES * QN_CODEC_LAGS];
 } reader;
 
 typedef struct {
-  uint32_t cols, step, peaks, phase; /* phase: 0 when not predicted */
+  uint32_t cols, step, peaks;
+  uint32_t phase; /* 0 when not predicted */
   uint32_t lag[QN_CODEC_LAGS];
 } matrix;
 
@@ -54,9 +61,13 @@ static void read_tables(reader *r, uint32_t count) {
   uint32_t next = 0, end = (count + 1) * CODES;
   for (; next < CODES; next++) r->table[next] = 0;
   while (next < end) {
-    uint32_t entry = take(r, 8);
-    for (uint32_t n = CODES >> (entry >> SYMBOL_BITS); n > 0 && next < end; n--)
-      r->table[next++] = (uint8_t)entry;
+    uint32_t entry = take(r, 8), bits = entry >> 5, distance = entry & 31, open = 0;
+    if (distance >= CLOSED) {
+      open = (distance >> 2) - 1;
+      distance = (4 | (distance & 3)) << open;
+    }
+    for (uint32_t n = CODES >> bits; n > 0 && next < end; n--)
+      r->table[next++] = (uint16_t)(distance << 8 | open << 4 | bits);
   }
 }
 
@@ -69,38 +80,32 @@ static uint32_t predict(const matrix *m, const int8_t *factor, const uint8_t *at
 }
 
 static void read_row(reader *r, const matrix *m, uint8_t *at, bool predicted) {
-  const uint8_t *table = r->table + CODES * take(r, 2);
+  const uint16_t *table = r->table + CODES * take(r, 2);
   uint32_t cols = m->cols, step = m->step, peak = cols;
   if (m->peaks && table != r->table) {
     peak = take(r, 32 - (uint32_t)__builtin_clz((cols - 1) | 1));
-    uint8_t value = take(r, 1) ? (uint8_t)-QN_CODEC_PEAK : QN_CODEC_PEAK;
-    if (peak < cols) at[peak * step] = value;
+    if (peak >= cols) peak = cols - 1;
+    at[peak * step] = take(r, 1) ? (uint8_t)-QN_CODEC_PEAK : QN_CODEC_PEAK;
   }
   const int8_t *factor = r->factor;
-  uint32_t pos = r->pos, left = m->phase;
-  for (uint32_t k = 0; k < cols; k++, at += step) {
-    if (k != peak) {
+  uint32_t pos = r->pos, phase_end = m->phase, end = peak;
+  for (uint32_t k = 0;; k++, end = cols) { /* to the peak, and behind it */
+    for (; k < end; k++) {
       uint32_t next = peek(r, pos), entry = table[next >> (32 - LONGEST)];
-      uint32_t x = entry % (1 << SYMBOL_BITS), bits = entry >> SYMBOL_BITS;
+      uint32_t bits = entry & 15, open = entry >> 4 & 15;
       next <<= bits;
-      if (x >= CLOSED) {
-        uint32_t open = (x >> 2) - 1;
-        x = (4 | (x & 3)) << open | next >> (32 - open);
-        next <<= open;
-        bits += open;
+      uint32_t x = (entry >> 8) + (next >> 1 >> (31 - open));
+      next <<= open;
+      pos += bits + open + (x > 0);
+      uint32_t sign = (uint32_t)((int32_t)next >> 31);
+      x = (x ^ sign) - sign;
+      if (predicted && phase_end) {
+        for (; k >= phase_end; phase_end += m->phase) factor += QN_CODEC_LAGS;
+        x += predict(m, factor, at + k * step);
       }
-      if (x) {
-        if (next >> 31) x = -x;
-        bits++;
-      }
-      pos += bits;
-      if (predicted && m->phase) x += predict(m, factor, at);
-      *at = (uint8_t)x;
+      at[k * step] = (uint8_t)x;
     }
-    if (predicted && --left == 0) {
-      factor += QN_CODEC_LAGS;
-      left = m->phase;
-    }
+    if (end == cols) break;
   }
   r->pos = pos;
 }
@@ -166,17 +171,17 @@ SMALL int32_t qn_decode_huffman(const uint8_t *coded, uint32_t coded_bytes, uint
   r->last = coded_bytes - 4;
   r->pos = 8 * QN_CODEC_HEADER;
   read_tables(r, features >> 5 & 3);
-  uint32_t sum = 0, words;
+  uint32_t sum = 0, rows = 1, words;
   for (uint32_t at = 0; at < image_bytes; at += 4 * words) {
-    uint32_t kind = take(r, 2), cols = take(r, width), rows = 4;
-    if (kind == QN_CODED_WEIGHTS) rows = take(r, width);
-    if (kind == INTEGERS_8) rows = 1;
+    uint32_t kind = take(r, 2), cols = kind == INTEGERS_8 ? 1 : 4;
+    if (kind == QN_CODED_WEIGHTS || take(r, 1)) rows = take(r, width);
+    if (kind == QN_CODED_WEIGHTS) cols = take(r, width);
     at = place_tensor(image, image_bytes, at, rows, cols, &words);
     if (at == image_bytes) return QUERN_ECORRUPT;
     if (kind == QN_CODED_MULTIPLIERS && features & QN_HUFFMAN_MULTIPLIERS)
-      read_multipliers(r, image + at, cols);
+      read_multipliers(r, image + at, rows);
     else if (kind != QN_CODED_WEIGHTS)
-      read_integers(r, image + at, rows, cols);
+      read_integers(r, image + at, cols, rows);
     else if (!read_weights(r, image, at, rows, cols, features))
       return QUERN_ECORRUPT;
     sum = qn_codec_sum(sum, image + at, words);

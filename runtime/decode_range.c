@@ -45,25 +45,29 @@ SMALL static uint32_t code_even(coder *c, uint32_t count, uint32_t x) {
   return x;
 }
 
-static bool is_zero_row(const qn_range_tensor *t, uint32_t row) { return t->kind + row == 0; }
-static uint32_t find_peak(const qn_range_tensor *t, uint32_t row) { return t->kind + row; }
+static bool is_zero_row(const qn_range_matrix *w, uint32_t row) { return w->rows == row; }
+static uint32_t find_peak(const qn_range_matrix *w, uint32_t row) { return w->rows + row; }
 
 SMALL int32_t qn_decode_range(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
                               uint32_t image_bytes, void *scratch, uint32_t features) {
-  (void)features;
   if (coded_bytes < QN_CODEC_HEADER) return QUERN_ECORRUPT;
   coder c = {coded + QN_CODEC_HEADER, coded + coded_bytes, 0xFFFFFFFF, 0};
   for (uint32_t i = 0; i < 4; i++) shift_in(&c);
   qn_range_model *m = scratch;
   start_model(m);
-  qn_range_tensor tensor = {0}, weights = {0};
+  qn_range_tensor tensor; /* no initialisers: they would be a call of memset */
+  for (uint32_t i = 0; i < QN_RANGE_FIELDS; i++) tensor.field[i] = 0;
+  tensor.kind = 0;
+  tensor.mantissa = 0;
+  qn_range_matrix weights = {0, 0, 0, 0, 0};
   uint32_t sum = 0, words;
   for (uint32_t at = 0; at < image_bytes; at += 4 * words) {
-    if (!code_head(&c, m, &tensor)) return QUERN_ECORRUPT;
-    at = place_tensor(image, image_bytes, at, tensor.rows, tensor.cols, &words);
+    if (!code_head(&c, m, &tensor, features)) return QUERN_ECORRUPT;
+    at = place_tensor(image, image_bytes, at, tensor.field[QN_RANGE_ROWS],
+                      tensor.field[QN_RANGE_COLS], &words);
     if (at == image_bytes) return QUERN_ECORRUPT;
     tensor.at = image + at;
-    code_elements(&c, m, &tensor, &weights);
+    code_elements(&c, m, &tensor, &weights, features);
     sum = qn_codec_sum(sum, tensor.at, words);
   }
   return sum == qn_load_u32(coded) ? QUERN_OK : QUERN_ECORRUPT;

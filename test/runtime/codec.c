@@ -222,6 +222,10 @@ static void check_weights(void) {
   expect_bits("rows repeat at a distance of 10", &m, 6.1, 5.42);
 
   m = (image){0};
+  add_weights(&m, gaussian(70000), 1, 70000, false);
+  expect_bits("a long row", &m, 7.30, 7.8);
+
+  m = (image){0};
   add_weights(&m, memset(buffer(100000), 0, 100000), 1000, 100, false);
   expect_bits("zeros", &m, 0.03, 0.03);
   m = (image){0};
