@@ -47,6 +47,11 @@ static void help_schemes(void) {
 #include "../passes/quantize.def"
 }
 
+static void help_recovery(void) {
+#define QN_RECOVERY(name, pass, doc) print_row(pass, doc);
+#include "../passes/quantize.def"
+}
+
 static void help_schema(void) { qn_print_schema(stdout); }
 
 static void help_man(void) { qn_print_manual(stdout); }
@@ -62,6 +67,7 @@ static const struct {
               {"codecs", help_codecs},
               {"contracts", help_contracts},
               {"schemes", help_schemes},
+              {"recovery", help_recovery},
               {"schema", help_schema},
               {"man", help_man},
               {"completion-bash", help_completion_bash},

@@ -22,6 +22,11 @@ static void print_schemes(FILE *to) {
 #include "../passes/quantize.def"
 }
 
+static void print_recoveries(FILE *to) {
+#define QN_RECOVERY(name, pass, doc) fputs(" " pass, to);
+#include "../passes/quantize.def"
+}
+
 static void print_passes(FILE *to) {
   for (const qn_pass *p = qn_passes; p->name; p++) fprintf(to, " %s", p->name);
 }
@@ -33,6 +38,7 @@ static const struct {
 } tables[] = {{"ROW", print_targets},
               {"CONTRACT", print_contracts},
               {"SCHEME", print_schemes},
+              {"RECOVERY,...", print_recoveries},
               {"LIST", print_passes}};
 
 /* The words that an argument may be, each behind a space; none where there is no list of them. */

@@ -2,7 +2,9 @@
  * the default pipeline then makes integer ops of.
  *
  * What is observed must be what is quantized: so batch norms, pads and activations are folded
- * first, and a file of statistics fits only the model that these passes leave. */
+ * first, and a file of statistics fits only the model that these passes leave. equalize is one of
+ * them where the scheme asks for it. The other recoveries compare the quantized network, layer by
+ * layer, with the float one, which stands beside it as @teacher until they are done. */
 #include "command.h"
 
 static const char float_pipeline[] =
@@ -13,7 +15,26 @@ qn_status qn_prepare_float(qn_module *m, const qn_pass_options *passes) {
     return qn_error(&m->src, qn_nowhere, "a model needs one function, or one named 'main'");
   qn_pass_options options = *passes;
   options.keep_stored = true;
-  return qn_run_passes(m, float_pipeline, &options);
+  QN_TRY(qn_run_passes(m, float_pipeline, &options));
+  bool equalize = options.scheme && options.scheme->recover[QN_RECOVERY_equalize];
+  return equalize ? qn_run_passes(m, "equalize", &options) : QN_OK;
+}
+
+static const char *const recovery_passes[QN_RECOVERY_COUNT] = {
+#define QN_RECOVERY(name, pass, doc) pass,
+#include "../passes/quantize.def"
+};
+
+/* Quantization and what wins accuracy back behind it. */
+static const char *list_passes(qn_arena *a, const qn_scheme *scheme, bool calibrate) {
+  const char *list = "";
+  for (int i = 0; i < QN_RECOVERY_COUNT; i++) {
+    if (scheme->recover[i] && i != QN_RECOVERY_equalize)
+      list = qn_format(a, "%s,%s", list, recovery_passes[i]);
+  }
+  bool teach = *list != 0;
+  return qn_format(a, "%s%sinsert-qdq%s%s", calibrate ? "calibrate," : "",
+                   teach ? "keep-teacher," : "", list, teach ? ",drop-teacher,dce" : "");
 }
 
 /* Ranges may be written into the model instead. */
@@ -32,10 +53,10 @@ qn_status qn_quantize(const qn_options *o, qn_module *m) {
     return qn_io_error("quern", "--calibrate without --quantize, --config or a section 'quantize'");
   if (!q.on) return QN_OK;
   QN_TRY(qn_get_pass_options(o, &passes));
+  passes.scheme = &q.scheme;
   QN_TRY(qn_prepare_float(m, &passes));
   QN_TRY(qn_check_quantizable(m, &q.scheme));
-  passes.scheme = &q.scheme;
   QN_TRY(qn_open_calibration(o, m, &q.files, &calibration, &passes));
   bool ranges_only = q.files.count == 0 && has_range(m);
-  return qn_run_passes(m, ranges_only ? "insert-qdq" : "calibrate,insert-qdq", &passes);
+  return qn_run_passes(m, list_passes(&m->arena, &q.scheme, !ranges_only), &passes);
 }

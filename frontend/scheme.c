@@ -40,6 +40,10 @@ static const char *const method_names[] = {
 #define QN_METHOD(name, doc) #name,
 #include "../passes/quantize.def"
     NULL};
+static const char *const recovery_names[] = {
+#define QN_RECOVERY(name, pass, doc) pass,
+#include "../passes/quantize.def"
+    NULL};
 static const char *const granularities[] = {"channel", "tensor", NULL};
 static const char *const ios[] = {"keep", "int8", NULL};
 
@@ -147,6 +151,19 @@ static qn_status read_calibrate(reader *r, const qn_node *n) {
   return QN_OK;
 }
 
+/* A list takes the place of what was said before. */
+static qn_status read_recover(reader *r, const qn_node *n) {
+  bool *chosen = r->out->scheme.recover, one = n->kind == QN_NODE_SCALAR;
+  QN_TRY(expect_words(r, n, "'recover'", QN_RECOVERY_COUNT));
+  memset(chosen, 0, sizeof r->out->scheme.recover);
+  for (int i = 0; i < (one ? !qn_is_empty(n) : n->count); i++) {
+    int row;
+    QN_TRY(read_word(r, one ? n : n->item[i], "'recover'", recovery_names, &row));
+    chosen[row] = true;
+  }
+  return QN_OK;
+}
+
 /* ------------------------------------------------------------------ layers that stay float */
 
 /* The value of a layer of that name, and its function. */
@@ -235,6 +252,7 @@ static const struct {
     {"io", read_io, ios, NULL, "the model's own inputs and outputs: real as before, or stored"},
     {"keep_float", read_keep_float, NULL, WORD_OR_WORDS,
      "layers that stay float, by name or by kind of op"},
+    {"recover", read_recover, NULL, WORD_OR_WORDS, "rows of `quern help recovery`"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };
 
@@ -290,6 +308,23 @@ static qn_status read_row(const char *name, qn_quantization *out) {
   return QN_OK;
 }
 
+/* --recover: names separated by commas; an empty list is none. */
+static qn_status read_recover_option(qn_arena *a, const char *list, qn_quantization *out) {
+  memset(out->scheme.recover, 0, sizeof out->scheme.recover);
+  for (const char *p = list; *p; p += *p == ',') {
+    size_t size = strcspn(p, ",");
+    const char *name = qn_strndup(a, p, size), *nearest = qn_nearest(name, recovery_names);
+    int i = find_word(name, recovery_names);
+    if (i < 0)
+      return qn_io_error("quern", "no '%s' for --recover%s%s%s; see `quern help recovery`", name,
+                         nearest ? ", did you mean '" : "", nearest ? nearest : "",
+                         nearest ? "'" : "");
+    out->scheme.recover[i] = true;
+    p += size;
+  }
+  return QN_OK;
+}
+
 qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization *out) {
   *out = (qn_quantization){.scheme = qn_default_scheme};
   if (o->quantize && strcmp(o->quantize, "float") == 0) return QN_OK;
@@ -301,6 +336,7 @@ qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization
     QN_TRY(qn_choose("--io", NULL, o->io, &stored));
     out->scheme.stored_io = stored == 1;
   }
+  if (o->recover) QN_TRY(read_recover_option(&m->arena, o->recover, out));
   if (o->calibrate.count) out->files = o->calibrate;
   return QN_OK;
 }

@@ -18,8 +18,7 @@
  *   4. others: that of their range, cut to what their activation can yield. */
 #include <math.h>
 #include <string.h>
-#include "match.h"
-#include "passes.h"
+#include "recover.h"
 
 /* What fuse-int8 can do with an op: the column `fuse` of ops.def. */
 typedef enum {
@@ -359,6 +358,7 @@ qn_status pass_insert_qdq(qn_module *m, const qn_pass_options *options) {
   const qn_scheme *scheme = options->scheme ? options->scheme : &qn_default_scheme;
   QN_TRY(qn_check_quantizable(m, scheme));
   for (qn_func *f = m->funcs; f; f = f->next) {
+    if (qn_is_teacher(m, f)) continue;
     qn_arena a = {0};
     work w;
     open_work(&a, m, f, scheme, &w);

@@ -25,6 +25,12 @@ typedef enum {
   QN_METHOD_COUNT
 } qn_method;
 
+typedef enum {
+#define QN_RECOVERY(name, pass, doc) QN_RECOVERY_##name,
+#include "quantize.def"
+  QN_RECOVERY_COUNT
+} qn_recovery;
+
 typedef struct {
   qn_weight_form weights;
   qn_activation_form activations;
@@ -35,6 +41,7 @@ typedef struct {
   float percentile;        /* of that method: 50..100 */
   int keep_count;
   const char *const *keep; /* layers that stay float: names of values, or of ops for all of a kind */
+  bool recover[QN_RECOVERY_COUNT];
 } qn_scheme;
 
 extern const qn_scheme qn_default_scheme; /* int8, per channel */

@@ -1,0 +1,308 @@
+/* Stored weights -> stored weights whose layer answers what the teacher's does, as nearly as the
+ * grid allows: second-order rounding on calibration data.
+ *
+ * Of each channel, with x the rows that the pupil's layer reads and y the teacher's answers, both
+ * about their means (the bias is a column of its own that always reads 1 and is never rounded):
+ *   1. the best real weights t minimise  mean (y - t x)^2 + d |t - w|^2,  w the teacher's weights:
+ *      (C + d) (t - w) = mean(x y) - C w,  C = mean(x x'),  d = 1/100 of C's mean diagonal;
+ *   2. with C + d = R'R, R upper, |R (t - q)|^2 is what integers q cost. From the last column to
+ * the first each one is rounded to where it pays best for what those behind it did wrong: q[j] =
+ * round(t[j] + sum over k > j of R[j,k] / R[j,j] * (t[k] - q[k])). Columns that matter most, by C's
+ * diagonal, come first;
+ *   3. single columns move to the integer that is best given all others, until none does.
+ * Grids of few levels also choose their scale: of those between the largest weight and half of it
+ * the one that costs least.
+ *
+ * Requires: @teacher, samples. Leaves alone: layers of more than MOST_COLUMNS columns.
+ * Source: Hassibi and Stork 1993; Frantar and Alistarh 2022, arXiv 2208.11580; Frantar et al. 2022,
+ * arXiv 2210.17323; step 2 is Babai's nearest plane. */
+#include <math.h>
+#include <stdlib.h>
+#include "normal.h"
+#include "recover.h"
+
+enum {
+  MOST_COLUMNS = 6144,
+  FEW_LEVELS = 31, /* grids up to -31..31 choose their scale */
+  SCALES = 11,
+  SWEEPS = 20
+};
+static const double damping = 0.01;
+
+/* One group of channels. Columns are in the order of rounding: column j is order[j] of the layer.
+ */
+typedef struct {
+  int32_t columns, outputs;
+  int32_t *order;
+  double *c, *r;  /* [columns, columns]: C + d and its factor */
+  double *target; /* [outputs, columns] */
+  double *x, *y;  /* means: [columns], [outputs] */
+} group;
+
+typedef struct {
+  qn_arena *arena;
+  qn_pupil pupil;
+  const float *w; /* the teacher's */
+  group *groups;
+  double *scales;  /* per channel */
+  int32_t *chosen; /* [channels, columns], in the order of rounding */
+  int32_t *trial;  /* [columns] */
+  double *error, *gradient;
+} work;
+
+/* ------------------------------------------------------------------ moments */
+
+/* Enough rows for the moments: not all, where a picture gives very many. Odd, so that every column
+ * of a picture is seen. */
+static int64_t row_stride(const qn_layout *l, int64_t rows) {
+  int64_t enough = 2048 + 8 * (int64_t)l->columns;
+  return rows <= enough ? 1 : (rows / enough) | 1;
+}
+
+static void see_rows(const qn_lesson *lesson, int32_t index, qn_normal *s) {
+  const qn_layout *l = &lesson->pupil.layout;
+  int64_t rows = lesson->samples * l->pixels, stride = row_stride(l, rows);
+  qn_arena a = {0};
+  float *row = qn_alloc(&a, (size_t)l->columns * sizeof *row);
+  for (int64_t i = 0; i < rows; i += stride) {
+    int64_t sample = i / l->pixels, pixel = i % l->pixels;
+    qn_gather_row(l, lesson->x[sample], index, pixel, row);
+    qn_add_row(s, row, lesson->want[sample] + pixel * l->channels + index * l->outputs);
+  }
+  qn_free_arena(&a);
+  qn_close_normal(s);
+}
+
+/* ------------------------------------------------------------------ the best real weights */
+
+typedef struct {
+  double weight;
+  int32_t column;
+} ranked;
+
+static int by_weight(const void *a, const void *b) {
+  const ranked *x = a, *y = b;
+  if (x->weight != y->weight) return x->weight < y->weight ? -1 : 1;
+  return x->column < y->column ? -1 : x->column > y->column;
+}
+
+/* Rounding goes from the last column to the first: what counts most comes last. */
+static void choose_order(qn_arena *a, const qn_normal *s, int32_t *order) {
+  int32_t n = s->columns;
+  ranked *list = qn_alloc(a, (size_t)n * sizeof *list);
+  for (int32_t k = 0; k < n; k++) list[k] = (ranked){s->xx[(size_t)k * (size_t)n + k], k};
+  qsort(list, (size_t)n, sizeof *list, by_weight);
+  for (int32_t k = 0; k < n; k++) order[k] = list[k].column;
+}
+
+static double damping_of(const qn_normal *s) {
+  double trace = 0;
+  for (int32_t k = 0; k < s->columns; k++) trace += s->xx[(size_t)k * (size_t)s->columns + k];
+  return trace > 0 ? damping * trace / s->columns : 1;
+}
+
+static void fill_group(const qn_normal *s, group *g) {
+  int32_t n = s->columns;
+  double d = damping_of(s);
+  for (int32_t i = 0; i < n; i++) {
+    g->x[i] = s->x[g->order[i]];
+    for (int32_t k = 0; k < n; k++)
+      g->c[(size_t)i * (size_t)n + k] = s->xx[(size_t)g->order[i] * (size_t)n + g->order[k]];
+    g->c[(size_t)i * (size_t)n + i] += d;
+  }
+  for (int32_t o = 0; o < s->outputs; o++) g->y[o] = s->y[o];
+}
+
+/* t of channel `first + o`; e is scratch. */
+static void find_target(const work *w, const qn_normal *s, const group *g, int32_t first, int32_t o,
+                        double *e) {
+  int32_t n = g->columns;
+  double *t = g->target + (size_t)o * (size_t)n, d = damping_of(s);
+  for (int32_t k = 0; k < n; k++)
+    t[k] = w->w[qn_weight_at(&w->pupil.layout, first + o, g->order[k])];
+  for (int32_t i = 0; i < n; i++) {
+    const double *ci = g->c + (size_t)i * (size_t)n;
+    e[i] = s->xy[(size_t)o * (size_t)n + g->order[i]] + d * t[i];
+    for (int32_t k = 0; k < n; k++) e[i] -= ci[k] * t[k];
+  }
+  qn_solve(n, g->r, e);
+  for (int32_t k = 0; k < n; k++) t[k] += e[k];
+}
+
+static bool open_group(work *w, const qn_lesson *lesson, int32_t index) {
+  const qn_layout *l = &w->pupil.layout;
+  group *g = &w->groups[index];
+  size_t n = (size_t)l->columns;
+  *g = (group){.columns = l->columns, .outputs = l->outputs};
+  g->order = qn_alloc(w->arena, n * sizeof *g->order);
+  g->c = qn_alloc(w->arena, n * n * sizeof *g->c);
+  g->r = qn_alloc(w->arena, n * n * sizeof *g->r);
+  g->target = qn_alloc(w->arena, n * (size_t)g->outputs * sizeof *g->target);
+  g->x = qn_alloc(w->arena, n * sizeof *g->x);
+  g->y = qn_alloc(w->arena, (size_t)g->outputs * sizeof *g->y);
+  qn_arena a = {0};
+  qn_normal s;
+  qn_open_normal(&a, l->columns, l->outputs, &s);
+  see_rows(lesson, index, &s);
+  choose_order(&a, &s, g->order);
+  fill_group(&s, g);
+  bool ok = qn_factor(g->columns, g->c, g->r);
+  for (int32_t o = 0; ok && o < g->outputs; o++)
+    find_target(w, &s, g, index * g->outputs, o, w->error);
+  qn_free_arena(&a);
+  return ok;
+}
+
+/* ------------------------------------------------------------------ rounding */
+
+static int32_t round_to(double x, int32_t most) {
+  return (int32_t)fmin(fmax(round(x), -(double)most), most);
+}
+
+/* Step 2: q and e = t - scale*q; what it costs. */
+static double round_columns(const group *g, const double *t, double scale, int32_t most, int32_t *q,
+                            double *e) {
+  int32_t n = g->columns;
+  double cost = 0;
+  for (int32_t j = n - 1; j >= 0; j--) {
+    const double *rj = g->r + (size_t)j * (size_t)n;
+    double pull = 0;
+    for (int32_t k = j + 1; k < n; k++) pull += rj[k] * e[k];
+    q[j] = round_to((t[j] + pull / rj[j]) / scale, most);
+    e[j] = t[j] - scale * q[j];
+    double rest = rj[j] * e[j] + pull;
+    cost += rest * rest;
+  }
+  return cost;
+}
+
+/* Step 3. */
+static void move_columns(const group *g, const double *t, double scale, int32_t most, int32_t *q,
+                         double *e, double *gradient) {
+  int32_t n = g->columns;
+  for (int32_t i = 0; i < n; i++) {
+    gradient[i] = 0;
+    for (int32_t k = 0; k < n; k++) gradient[i] += g->c[(size_t)i * (size_t)n + k] * e[k];
+  }
+  bool moved = true;
+  for (int32_t sweep = 0; moved && sweep < SWEEPS; sweep++) {
+    moved = false;
+    for (int32_t j = 0; j < n; j++) {
+      const double *cj = g->c + (size_t)j * (size_t)n;
+      int32_t best = round_to((t[j] - e[j] + gradient[j] / cj[j]) / scale, most);
+      if (best == q[j]) continue;
+      double step = scale * (q[j] - best);
+      q[j] = best;
+      e[j] += step;
+      for (int32_t k = 0; k < n; k++) gradient[k] += step * cj[k];
+      moved = true;
+    }
+  }
+}
+
+static const group *group_of(const work *w, int32_t channel) {
+  return &w->groups[channel / w->pupil.layout.outputs];
+}
+
+static const double *target_of(const work *w, int32_t channel) {
+  const group *g = group_of(w, channel);
+  return g->target + (size_t)(channel % g->outputs) * (size_t)g->columns;
+}
+
+/* ------------------------------------------------------------------ scales */
+
+/* Channels that share a scale: all, or one. */
+typedef struct {
+  int32_t first, count;
+} span;
+
+static double cost_of(const work *w, span s, double scale) {
+  double cost = 0;
+  for (int32_t c = s.first; c < s.first + s.count; c++)
+    cost +=
+        round_columns(group_of(w, c), target_of(w, c), scale, w->pupil.most, w->trial, w->error);
+  return cost;
+}
+
+static double choose_scale(const work *w, span s) {
+  double largest = 0, old = qn_pupil_scale(&w->pupil, s.first);
+  if (w->pupil.most > FEW_LEVELS) return old;
+  for (int32_t c = s.first; c < s.first + s.count; c++)
+    for (int32_t k = 0; k < w->pupil.layout.columns; k++)
+      largest = fmax(largest, fabs(target_of(w, c)[k]));
+  double best = INFINITY, chosen = old;
+  for (int32_t i = 0; i < SCALES; i++) {
+    double scale = (float)(largest / w->pupil.most * (1 - 0.05 * i));
+    if (scale < old / 4)
+      break; /* insert-qdq knows why not to go lower: a channel that hardly counts */
+    double cost = cost_of(w, s, scale);
+    if (cost >= best) continue;
+    best = cost;
+    chosen = scale;
+  }
+  return chosen;
+}
+
+static void round_span(work *w, span s) {
+  double scale = choose_scale(w, s);
+  int32_t columns = w->pupil.layout.columns;
+  for (int32_t c = s.first; c < s.first + s.count; c++) {
+    int32_t *q = w->chosen + (size_t)c * (size_t)columns;
+    round_columns(group_of(w, c), target_of(w, c), scale, w->pupil.most, q, w->error);
+    move_columns(group_of(w, c), target_of(w, c), scale, w->pupil.most, q, w->error, w->gradient);
+    w->scales[c] = scale;
+  }
+}
+
+/* ------------------------------------------------------------------ the layer */
+
+static void write_back(work *w) {
+  const qn_layout *l = &w->pupil.layout;
+  size_t count = (size_t)qn_count(&w->pupil.stored->type);
+  int32_t *integers = qn_alloc(w->arena, count * sizeof *integers);
+  double *bias = qn_alloc(w->arena, (size_t)l->channels * sizeof *bias);
+  for (int32_t c = 0; c < l->channels; c++) {
+    const group *g = group_of(w, c);
+    bias[c] = g->y[c % g->outputs];
+    for (int32_t k = 0; k < l->columns; k++) {
+      int32_t q = w->chosen[(size_t)c * (size_t)l->columns + (size_t)k];
+      integers[qn_weight_at(l, c, g->order[k])] = q;
+      bias[c] -= w->scales[c] * q * g->x[k];
+    }
+  }
+  qn_set_weights(&w->pupil, integers);
+  qn_set_scales(&w->pupil, w->scales);
+  qn_set_bias(&w->pupil, bias);
+}
+
+static void open_work(qn_arena *a, const qn_lesson *lesson, work *out) {
+  const qn_layout *l = &lesson->pupil.layout;
+  size_t columns = (size_t)l->columns, channels = (size_t)l->channels;
+  *out = (work){.arena = a, .pupil = lesson->pupil, .w = qn_reals(lesson->twin->in[1])};
+  out->groups = qn_alloc(a, (size_t)l->groups * sizeof *out->groups);
+  out->scales = qn_alloc(a, channels * sizeof *out->scales);
+  out->chosen = qn_alloc(a, channels * columns * sizeof *out->chosen);
+  out->trial = qn_alloc(a, columns * sizeof *out->trial);
+  out->error = qn_alloc(a, columns * sizeof *out->error);
+  out->gradient = qn_alloc(a, columns * sizeof *out->gradient);
+}
+
+static qn_status round_layer(const qn_lesson *lesson, void *of) {
+  (void)of;
+  const qn_layout *l = &lesson->pupil.layout;
+  if (!qn_reals(lesson->twin->in[1]) || l->columns > MOST_COLUMNS) return QN_OK;
+  qn_arena a = {0};
+  work w;
+  open_work(&a, lesson, &w);
+  bool ok = true;
+  for (int32_t i = 0; ok && i < l->groups; i++) ok = open_group(&w, lesson, i);
+  int32_t together = w.pupil.stored->type.q.scales ? 1 : l->channels;
+  for (int32_t c = 0; ok && c < l->channels; c += together) round_span(&w, (span){c, together});
+  if (ok) write_back(&w);
+  qn_free_arena(&a);
+  return QN_OK;
+}
+
+qn_status pass_round_adaptive(qn_module *m, const qn_pass_options *options) {
+  return qn_replay(m, options, "round-adaptive", round_layer, NULL);
+}
