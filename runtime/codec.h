@@ -85,6 +85,11 @@ static inline uint32_t qn_codec_multiplier(uint32_t mantissa, uint64_t factor) {
  * all but 2^-32 of the others. */
 uint32_t qn_codec_sum(uint32_t sum, const uint8_t *words, uint32_t count);
 
+enum {
+#define QN_CODEC(name, scratch_bytes, doc) QN_SCRATCH_##name = scratch_bytes,
+#include "codecs.def"
+};
+
 /* Codec row `name` is
  *   int32_t qn_decode_<name>(coded, coded_bytes, image, image_bytes, scratch, features):
  * the stream's image to image[0..image_bytes), a multiple of 4. scratch: the row's bytes, aligned

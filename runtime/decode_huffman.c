@@ -34,6 +34,7 @@ typedef struct {
                                    * first is all 0 */
   int8_t factor[QN_CODEC_PHASES * QN_CODEC_LAGS];
 } reader;
+_Static_assert(sizeof(reader) <= QN_SCRATCH_huffman, "codecs.def");
 
 typedef struct {
   uint32_t cols, step, peaks;

@@ -64,6 +64,7 @@ typedef struct {
   int8_t factor[QN_CODEC_PHASES * QN_CODEC_LAGS];
   uint32_t mean;
 } qn_range_model;
+_Static_assert(sizeof(qn_range_model) <= QN_SCRATCH_range, "codecs.def");
 
 /* Fields of a tensor's head. ROWS counts the elements of tensors that are no weights and COLS is
  * their size; PHASE is 0 of weights that are not predicted; the slope is zigzag coded. */
