@@ -154,3 +154,10 @@ void qn_end_loop(qn_build *b, qn_loop *l) {
   LLVMBuildCondBr(b->b, more, l->body, after);
   LLVMPositionBuilderAtEnd(b->b, after);
 }
+
+LLVMValueRef qn_tile_start(qn_build *b, LLVMValueRef index, int64_t tile, int64_t count) {
+  LLVMValueRef start = qn_times(b, index, tile), last = qn_index(b, count - tile);
+  if (count % tile == 0) return start;
+  LLVMValueRef beyond = LLVMBuildICmp(b->b, LLVMIntUGT, start, last, "");
+  return LLVMBuildSelect(b->b, beyond, last, start, "");
+}

@@ -58,5 +58,8 @@ typedef struct {
 } qn_loop;
 qn_loop qn_begin_loop(qn_build *b, int64_t rounds, LLVMValueRef *carried, int count);
 void qn_end_loop(qn_build *b, qn_loop *l);
+/* Where tile number `index` of a row of `count` starts, count >= tile: the last is moved back to end
+ * with the row. */
+LLVMValueRef qn_tile_start(qn_build *b, LLVMValueRef index, int64_t tile, int64_t count);
 
 #endif

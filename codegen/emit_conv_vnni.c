@@ -18,12 +18,12 @@
 #include <string.h>
 #include "vnni.h"
 
-enum { MOST_SEGMENTS = 8, REGISTERS = 31, MOST_TILE = 16, UNROLLED_STEPS = 16 };
+enum { MOST_SEGMENTS = 32, REGISTERS = 31, MOST_TILE = 16, UNROLLED_STEPS = 16 };
 
 typedef struct {
   int32_t vectors, blocks; /* vectors per block */
   int32_t first_channel;
-  int32_t form;                    /* qn_rescale */
+  int32_t form[QN_MOST_GROUP];     /* qn_rescale, of each vector */
   int32_t tile;                    /* pixels */
   int32_t first_byte, block_bytes; /* of constants */
 } segment;
@@ -149,20 +149,30 @@ static int32_t channel_of(const segment *at, int32_t block, int32_t vector, int3
   return at->first_channel + block * at->vectors * QN_LANES + in_block;
 }
 
-/* Bias and numbers of one block in the form `*form` or a later one; they follow each other. */
-static bool pack_numbers(packer *p, const segment *at, int32_t block, qn_rescale *form) {
+/* Bias and numbers of one block, of each vector in the form at->form[] or a later one. */
+static bool pack_numbers(packer *p, segment *at) {
   int32_t lanes = at->vectors * QN_LANES;
-  int32_t *bias = (int32_t *)(void *)(p->bytes + at->first_byte + block * at->block_bytes);
-  const qn_rescaling *lane[4 * QN_LANES];
-  for (int32_t i = 0; i < lanes; i++) {
-    int32_t o = channel_of(at, block, i / QN_LANES, i % QN_LANES);
-    lane[i] = NULL;
-    bias[i] = 0;
-    if (o >= p->s->g.out_c) continue;
-    bound_sums(p, o, &p->channels[o], &bias[i]);
-    lane[i] = &p->channels[o];
+  int32_t *bias = (int32_t *)(void *)(p->bytes + at->first_byte);
+  for (int32_t v = 0; v < at->vectors; v++) {
+    const qn_rescaling *lane[QN_LANES] = {NULL};
+    int32_t *to = bias + v * QN_LANES;
+    for (int32_t i = 0; i < QN_LANES; i++) {
+      int32_t o = channel_of(at, 0, v, i);
+      to[i] = 0;
+      if (o >= p->s->g.out_c) continue;
+      bound_sums(p, o, &p->channels[o], &to[i]);
+      lane[i] = &p->channels[o];
+    }
+    qn_numbers numbers;
+    qn_rescale form = (qn_rescale)at->form[v];
+    if (!qn_choose_rescale(lane, &form, &numbers)) return false;
+    at->form[v] = (int32_t)form;
+    for (int32_t i = 0; i < QN_LANES; i++)
+      to[i] = (int32_t)((uint32_t)to[i] + (uint32_t)numbers.shift[i]);
+    memcpy(to + lanes, numbers.a, sizeof numbers.a);
+    memcpy(to + 2 * lanes, numbers.b, sizeof numbers.b);
   }
-  return qn_choose_rescale(lane, lanes, form, bias + lanes, bias + 2 * lanes);
+  return true;
 }
 
 static void pack_weights(packer *p, const segment *at, int32_t block) {
@@ -179,7 +189,7 @@ static void pack_weights(packer *p, const segment *at, int32_t block) {
 }
 
 static bool same_form(const segment *a, const segment *b) {
-  return a->vectors == b->vectors && a->form == b->form;
+  return a->vectors == b->vectors && memcmp(a->form, b->form, sizeof a->form) == 0;
 }
 
 /* A block of its own, joined to the segment before if it is like it. */
@@ -190,8 +200,8 @@ static bool add_block(packer *p, int32_t vectors, qn_rescale form) {
   const segment *before = s->segment_count > 0 ? &s->at[s->segment_count - 1] : NULL;
   if (before)
     last.first_channel = before->first_channel + before->blocks * before->vectors * QN_LANES;
-  if (!pack_numbers(p, &last, 0, &form)) return false;
-  last.form = (int32_t)form;
+  for (int32_t v = 0; v < vectors; v++) last.form[v] = (int32_t)form;
+  if (!pack_numbers(p, &last)) return false;
   last.tile = choose_tile(s, vectors);
   pack_weights(p, &last, 0);
   p->used += last.block_bytes;
@@ -372,7 +382,7 @@ static void store_tile(tile *t, LLVMValueRef numbers, LLVMValueRef y, int32_t ch
       int32_t v = k % vectors;
       LLVMValueRef acc = *accumulator(t, 0, i + k / vectors, v);
       if (t->chains == 2) acc = LLVMBuildAdd(b->b, acc, *accumulator(t, 1, i + k / vectors, v), "");
-      four[k] = qn_rescale_lanes(b, (qn_rescale)t->at->form, &t->s->clamping, acc,
+      four[k] = qn_rescale_lanes(b, (qn_rescale)t->at->form[v], &t->s->clamping, acc,
                                  qn_at(b, a, v * QN_ZMM), qn_at(b, c, v * QN_ZMM));
     }
     LLVMValueRef bytes = qn_narrow(b, &t->s->clamping, four, pixels * vectors, vectors == 4);
@@ -384,17 +394,6 @@ static void store_tile(tile *t, LLVMValueRef numbers, LLVMValueRef y, int32_t ch
     for (int32_t k = 0; k < pixels; k++)
       qn_store_part(b, bytes, k * vectors, qn_at(b, to, k * t->s->g.out_c), channels);
   }
-}
-
-/* The first pixel of a tile: the last tile ends with the row. */
-static LLVMValueRef tile_start(tile *t, const qn_loop *tiles) {
-  qn_build *b = t->b;
-  int32_t width = t->s->g.out_w;
-  LLVMValueRef start = qn_times(b, tiles->index, t->at->tile);
-  if (width % t->at->tile == 0) return start;
-  LLVMValueRef last = qn_index(b, width - t->at->tile);
-  LLVMValueRef beyond = LLVMBuildICmp(b->b, LLVMIntUGT, start, last, "");
-  return LLVMBuildSelect(b->b, beyond, last, start, "");
 }
 
 /* Blocks from..from+blocks-1 of a segment; the last of them has `channels` channels. */
@@ -415,7 +414,7 @@ static void emit_blocks(tile *t, int32_t from, int32_t blocks, int32_t channels,
   LLVMValueRef y_row =
       qn_at_index(b, y_block, qn_times(b, row.index, (int64_t)g->out_w * g->out_c));
   qn_loop tiles = qn_begin_loop(b, round_up_div(g->out_w, t->at->tile), NULL, 0);
-  LLVMValueRef start = tile_start(t, &tiles);
+  LLVMValueRef start = qn_tile_start(b, tiles.index, t->at->tile, g->out_w);
   start_sums(t, numbers);
   add_window(t, qn_at_index(b, x_row, qn_times(b, start, g->stride_w * g->in_c)),
              qn_at(b, numbers, 3 * t->at->vectors * QN_ZMM));

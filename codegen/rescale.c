@@ -16,7 +16,7 @@
 #include <math.h>
 #include "../runtime/fixed.h"
 
-enum { MOST_CONDITIONS = 512, SCALE_STEPS = 12 };
+enum { MOST_CONDITIONS = 512, SCALE_STEPS = 40 };
 
 /* The result for acc must be at least k, or below it. */
 typedef struct {
@@ -50,10 +50,12 @@ static bool is_monotone(const qn_rescaling *r) {
 }
 
 bool qn_can_rescale_integer(const qn_rescaling *r) {
-  return r->contract == QN_CONTRACT_tflite && r->mul >= 0 && r->shr >= 0 && r->shr <= 31;
+  return r->contract == QN_CONTRACT_tflite && r->mul >= 0 && r->shr >= 1 && r->shr <= 31 &&
+         r->acc_low >= -(1 << 30) && r->acc_high < 1 << 30; /* it doubles the accumulator */
 }
 
 int32_t qn_apply_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add m, int32_t acc) {
+  acc = qn_wrap_add(acc, m.shift);
   float offset = form == QN_RESCALE_signed && acc < 0 ? -m.offset : m.offset;
   int32_t rounded = (int32_t)nearbyintf(fmaf((float)acc, m.scale, offset));
   return form == QN_RESCALE_signed ? rounded + r->zero : rounded;
@@ -131,13 +133,26 @@ static void offset_interval(const proof *p, float scale, double *out_low, double
   *out_high = high;
 }
 
+/* scale*acc + offset with most of the offset in what is added to acc, as far as that cannot wrap.
+ */
+static qn_multiply_add split_offset(const proof *p, float scale, double offset) {
+  qn_multiply_add m = {scale, (float)offset, 0};
+  if (p->form == QN_RESCALE_signed || scale == 0) return m;
+  double shift = nearbyint(offset / (double)scale);
+  double low = (double)p->r->acc_low + shift, high = (double)p->r->acc_high + shift;
+  if (fabs(shift) > 1 << 30 || low < INT32_MIN || high > INT32_MAX) return m;
+  m.shift = (int32_t)shift;
+  m.offset = (float)(offset - shift * (double)scale);
+  return m;
+}
+
 static bool try_scale(const proof *p, float scale, qn_multiply_add *out) {
-  static const double parts[] = {0.5, 0.25, 0.75, 0.1, 0.9};
+  static const double parts[] = {0.5, 0.3, 0.7, 0.1, 0.9};
   double low, high;
   offset_interval(p, scale, &low, &high);
   if (low > high) return false;
   for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
-    *out = (qn_multiply_add){scale, (float)(low + (high - low) * parts[i])};
+    *out = split_offset(p, scale, low + (high - low) * parts[i]);
     if (holds(p, *out)) return true;
   }
   return false;
@@ -147,7 +162,7 @@ bool qn_prove_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add *o
   proof p = {.r = r, .form = form};
   if (!is_monotone(r)) return false;
   collect(&p);
-  *out = (qn_multiply_add){0, 0};
+  *out = (qn_multiply_add){0, 0, 0};
   if (holds(&p, *out)) return true;
   float middle = (float)real_multiplier(r), up = middle, down = middle;
   if (try_scale(&p, middle, out)) return true;

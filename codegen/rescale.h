@@ -6,7 +6,8 @@
 #include <stdbool.h>
 
 /* How code makes stored values of int32 accumulators; every form saturates to -128..127 and then
- * clamps. In float, to nearest even everywhere:
+ * clamps. In float, to nearest even everywhere,
+ * acc with a constant added to it beforehand:
  *   fma      rint(fma(acc, scale, offset))                        zero is part of the offset
  *   signed   rint(fma(acc, scale, copysign(offset, acc))) + zero  offset: as if xor of sign bits
  *   integer  the contract tflite itself */
@@ -22,6 +23,7 @@ typedef struct {
 
 typedef struct {
   float scale, offset;
+  int32_t shift; /* acc is acc + shift: to be added to the bias. The offset is then small, and fine */
 } qn_multiply_add;
 
 /* Finds scale and offset for which `form` (fma or signed) gives the contract's value for every

@@ -20,26 +20,26 @@ qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel)
                         .acc_high = INT32_MAX};
 }
 
-static bool fill_numbers(const qn_rescaling *r, qn_rescale form, int32_t *out_a, int32_t *out_b) {
+static bool fill_numbers(const qn_rescaling *r, qn_rescale form, qn_numbers *out, int lane) {
   if (form == QN_RESCALE_integer) {
-    *out_a = r->mul;
-    *out_b = r->shr;
+    out->a[lane] = r->mul;
+    out->b[lane] = r->shr;
     return qn_can_rescale_integer(r);
   }
   qn_multiply_add m;
   if (!qn_prove_rescale(r, form, &m)) return false;
-  memcpy(out_a, &m.scale, sizeof m.scale);
-  memcpy(out_b, &m.offset, sizeof m.offset);
+  memcpy(&out->a[lane], &m.scale, sizeof m.scale);
+  memcpy(&out->b[lane], &m.offset, sizeof m.offset);
+  out->shift[lane] = m.shift;
   return true;
 }
 
-bool qn_choose_rescale(const qn_rescaling *const *lane, int lanes, qn_rescale *form, int32_t *out_a,
-                       int32_t *out_b) {
+bool qn_choose_rescale(const qn_rescaling *const *lane, qn_rescale *form, qn_numbers *out) {
   for (int f = (int)*form; f <= QN_RESCALE_integer; f++) {
     bool all = true;
-    for (int i = 0; i < lanes && all; i++) {
-      out_a[i] = out_b[i] = 0;
-      if (lane[i]) all = fill_numbers(lane[i], (qn_rescale)f, &out_a[i], &out_b[i]);
+    *out = (qn_numbers){0};
+    for (int i = 0; i < QN_LANES && all; i++) {
+      if (lane[i]) all = fill_numbers(lane[i], (qn_rescale)f, out, i);
     }
     *form = (qn_rescale)f;
     if (all) return true;
@@ -64,25 +64,48 @@ static LLVMValueRef multiply_add(qn_build *b, LLVMValueRef acc, LLVMValueRef sca
   return qn_call_intrinsic(b, "llvm.lrint", NULL, types, 2, &sum, 1);
 }
 
-/* The contract tflite as runtime/fixed.h writes it, shr 0..31. */
+/* The product of the low halves of 64-bit lanes, + 2^31: one vpmuldq and one addition. */
+static LLVMValueRef wide_product(qn_build *b, LLVMValueRef x, LLVMValueRef y) {
+  LLVMTypeRef wide = LLVMTypeOf(x);
+  LLVMValueRef low[] = {x, y}, at[8];
+  for (int i = 0; i < 8; i++) at[i] = LLVMConstInt(LLVMGetElementType(wide), 32, 0);
+  LLVMValueRef bits = LLVMConstVector(at, 8);
+  for (int i = 0; i < 2; i++)
+    low[i] = LLVMBuildAShr(b->b, LLVMBuildShl(b->b, low[i], bits, ""), bits, "");
+  for (int i = 0; i < 8; i++) at[i] = LLVMConstInt(LLVMGetElementType(wide), 1u << 31, 0);
+  return LLVMBuildAdd(b->b, LLVMBuildMul(b->b, low[0], low[1], ""), LLVMConstVector(at, 8), "");
+}
+
+/* The contract tflite: h = (2*acc*mul + 2^31) >> 32, then (h + 2^(shr-1) - (acc < 0)) >> shr, which
+ * rounds ties away from zero. */
 static LLVMValueRef rescale_integer(qn_build *b, LLVMValueRef acc, LLVMValueRef mul,
                                     LLVMValueRef shr) {
-  LLVMTypeRef wide = qn_vector(LLVMInt64TypeInContext(b->u->context), QN_LANES);
+  LLVMTypeRef wide = qn_vector(LLVMInt64TypeInContext(b->u->context), QN_LANES / 2);
   LLVMTypeRef lanes = qn_v16i32(b);
-  LLVMValueRef product = LLVMBuildMul(b->b, LLVMBuildSExt(b->b, acc, wide, ""),
-                                      LLVMBuildSExt(b->b, mul, wide, ""), "");
-  LLVMValueRef half = LLVMBuildZExt(b->b, qn_splat_i32(b, 1 << 30, QN_LANES), wide, "");
-  LLVMValueRef bits = LLVMBuildZExt(b->b, qn_splat_i32(b, 31, QN_LANES), wide, "");
-  LLVMValueRef high = LLVMBuildAShr(b->b, LLVMBuildAdd(b->b, product, half, ""), bits, "");
-  high = LLVMBuildTrunc(b->b, high, lanes, "");
-  LLVMValueRef one = qn_splat_i32(b, 1, QN_LANES);
-  LLVMValueRef mask = LLVMBuildSub(b->b, LLVMBuildShl(b->b, one, shr, ""), one, "");
-  LLVMValueRef sign = LLVMBuildLShr(b->b, high, qn_splat_i32(b, 31, QN_LANES), "");
-  LLVMValueRef threshold = LLVMBuildAdd(b->b, LLVMBuildLShr(b->b, mask, one, ""), sign, "");
-  LLVMValueRef rest = LLVMBuildAnd(b->b, high, mask, "");
-  LLVMValueRef up = LLVMBuildICmp(b->b, LLVMIntSGT, rest, threshold, "");
-  LLVMValueRef down = LLVMBuildAShr(b->b, high, shr, "");
-  return LLVMBuildAdd(b->b, down, LLVMBuildZExt(b->b, up, lanes, ""), "");
+  LLVMValueRef product[2], one = qn_splat_i32(b, 1, QN_LANES);
+  LLVMValueRef factor[] = {LLVMBuildAdd(b->b, acc, acc, ""), mul};
+  int odd_of[QN_LANES], high_of[QN_LANES];
+  for (int i = 0; i < QN_LANES; i++) {
+    odd_of[i] = i | 1;
+    high_of[i] = i % 2 ? QN_LANES + i : i + 1;
+  }
+  for (int odd = 0; odd < 2; odd++) {
+    LLVMValueRef half[2];
+    for (int i = 0; i < 2; i++) {
+      half[i] = factor[i];
+      if (odd)
+        half[i] = LLVMBuildShuffleVector(b->b, factor[i], LLVMGetPoison(lanes),
+                                         qn_indices(b, odd_of, QN_LANES), "");
+      half[i] = LLVMBuildBitCast(b->b, half[i], wide, "");
+    }
+    product[odd] = LLVMBuildBitCast(b->b, wide_product(b, half[0], half[1]), lanes, "");
+  }
+  LLVMValueRef high =
+      LLVMBuildShuffleVector(b->b, product[0], product[1], qn_indices(b, high_of, QN_LANES), "");
+  LLVMValueRef tie = LLVMBuildLShr(b->b, LLVMBuildShl(b->b, one, shr, ""), one, "");
+  LLVMValueRef sign = LLVMBuildAShr(b->b, acc, qn_splat_i32(b, 31, QN_LANES), "");
+  LLVMValueRef sum = LLVMBuildAdd(b->b, LLVMBuildAdd(b->b, high, sign, ""), tie, "");
+  return LLVMBuildAShr(b->b, sum, shr, "");
 }
 
 LLVMValueRef qn_rescale_lanes(qn_build *b, qn_rescale form, const qn_clamping *c, LLVMValueRef acc,

@@ -23,11 +23,14 @@ typedef struct {
 /* A copy of a qn_conv_i8_params' channel for the proof; bias and weights have been looked at. */
 qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel);
 
-/* Constants of `lanes` channels for the form: numbers a and b of each, as 32 bits. channel[i] is -1
- * where a lane has none. Picks the first form that is exact for all of them, from `first` on.
- * False: none is. */
-bool qn_choose_rescale(const qn_rescaling *const *lane, int lanes, qn_rescale *form, int32_t *out_a,
-                       int32_t *out_b);
+/* What the code multiplies and adds, as 32 bits, and what is to be added to the bias. */
+typedef struct {
+  int32_t a[QN_LANES], b[QN_LANES], shift[QN_LANES];
+} qn_numbers;
+
+/* Numbers for 16 lanes; lane[i] is NULL where there is no channel. Takes the first form from *form
+ * on that is exact for all of them. False: none is. */
+bool qn_choose_rescale(const qn_rescaling *const *lane, qn_rescale *form, qn_numbers *out);
 
 /* -- code; vectors of 16 int32 unless said otherwise */
 LLVMTypeRef qn_v16i32(qn_build *b);
