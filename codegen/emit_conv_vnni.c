@@ -17,6 +17,7 @@
  * 16i + 4j + e, which makes the narrowing's order the channels' order. */
 #include <string.h>
 #include "vnni.h"
+#include "window.h"
 
 enum { MOST_SEGMENTS = 32, REGISTERS = 31, MOST_TILE = 16, UNROLLED_STEPS = 16 };
 
@@ -29,12 +30,10 @@ typedef struct {
 } segment;
 
 typedef struct {
-  qn_window g;
+  qn_padded p;
   int32_t x_zero;
   qn_clamping clamping;
-  int32_t rows, row_bytes;             /* of the padded copy */
-  int32_t copied_rows, copied_columns; /* of the input */
-  int32_t runs_per_row, run_steps;     /* runs in a row of the window; steps of 4 bytes in a run */
+  int32_t run_steps; /* of 4 bytes in a run */
   int32_t segment_count;
   segment at[MOST_SEGMENTS];
 } conv_shape;
@@ -43,61 +42,22 @@ static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 static int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
 static int32_t round_up_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
-/* ------------------------------------------------------------------ geometry */
-
-static void swap(int32_t *a, int32_t *b) {
-  int32_t t = *a;
-  *a = *b;
-  *b = t;
-}
-
-/* Makes rows of pixels long: one column becomes one row; windows of one pixel see all pixels as one
- * row. */
-static void straighten(qn_window *g) {
-  bool pixelwise = g->kernel_h == 1 && g->kernel_w == 1 && g->stride_h == 1 && g->stride_w == 1 &&
-                   g->top == 0 && g->left == 0 && g->out_h == g->in_h && g->out_w == g->in_w;
-  if (pixelwise) {
-    g->in_w *= g->in_h * g->batch;
-    g->in_h = g->batch = g->out_h = 1;
-    g->out_w = g->in_w;
-  } else if (g->in_w == 1 && g->out_w == 1 && g->kernel_w == 1 && g->left == 0) {
-    swap(&g->in_h, &g->in_w);
-    swap(&g->out_h, &g->out_w);
-    swap(&g->kernel_h, &g->kernel_w);
-    swap(&g->stride_h, &g->stride_w);
-    swap(&g->dilation_h, &g->dilation_w);
-    swap(&g->top, &g->left);
-  }
-}
-
-static bool measure(conv_shape *s) {
-  const qn_window *g = &s->g;
-  s->rows = (g->out_h - 1) * g->stride_h + (g->kernel_h - 1) * g->dilation_h + 1;
-  int32_t columns = (g->out_w - 1) * g->stride_w + (g->kernel_w - 1) * g->dilation_w + 1;
-  if (g->top < 0 || g->left < 0 || g->top >= s->rows || g->left >= columns) return false;
-  if ((int64_t)s->rows * columns * g->in_c > INT32_MAX / 4) return false;
-  s->row_bytes = columns * g->in_c;
-  s->copied_rows = least(g->in_h, s->rows - g->top);
-  s->copied_columns = least(g->in_w, columns - g->left);
-  s->runs_per_row = g->dilation_w == 1 ? 1 : g->kernel_w;
-  s->run_steps = round_up_div(g->kernel_w / s->runs_per_row * g->in_c, 4);
-  return true;
-}
+/* ------------------------------------------------------------------ cost */
 
 static int32_t step_count(const conv_shape *s) {
-  return s->g.kernel_h * s->runs_per_row * s->run_steps;
+  return s->p.g.kernel_h * s->p.runs_per_row * s->run_steps;
 }
 
 /* Cycles of a row, about: dot products, and the loads and rescaling that go with them. */
 static int32_t row_cost(const conv_shape *s, int32_t vectors, int32_t tile) {
-  int32_t steps = step_count(s), tiles = round_up_div(s->g.out_w, tile);
+  int32_t steps = step_count(s), tiles = round_up_div(s->p.g.out_w, tile);
   int32_t rescale = tile * vectors * 3 + round_up_div(tile * vectors, 4) * 5;
   return tiles * (steps * (2 * most(tile * vectors, 8) + tile + vectors) + 2 * rescale);
 }
 
 static int32_t choose_tile(const conv_shape *s, int32_t vectors) {
   int32_t best = 1, limit = (REGISTERS - 1 - vectors) / vectors;
-  limit = least(least(limit, MOST_TILE), s->g.out_w);
+  limit = least(least(limit, MOST_TILE), s->p.g.out_w);
   for (int32_t tile = 2; tile <= limit; tile++) {
     if (row_cost(s, vectors, tile) <= row_cost(s, vectors, best)) best = tile;
   }
@@ -117,29 +77,23 @@ typedef struct {
 
 /* Weight of output channel o at byte k of run number `run`. */
 static int8_t weight_at(const packer *p, int32_t o, int32_t run, int32_t k) {
-  const qn_window *g = &p->s->g;
-  int32_t run_bytes = g->kernel_w / p->s->runs_per_row * g->in_c;
+  const qn_window *g = &p->s->p.g;
+  int32_t run_bytes = g->kernel_w / p->s->p.runs_per_row * g->in_c;
   const int8_t *w = qn_constant(p->u, p->call->in[1]);
   if (k >= run_bytes) return 0;
   return w[(int64_t)o * g->kernel_h * g->kernel_w * g->in_c + run * run_bytes + k];
 }
 
-/* Sums that can occur: bias + weights times bytes less their zero point. */
-static void bound_sums(packer *p, int32_t o, qn_rescaling *r, int32_t *out_bias) {
-  const qn_window *g = &p->s->g;
+/* What can occur in a channel's accumulators; its bias for unsigned bytes instead of x - x_zero. */
+static void bound_channel(packer *p, int32_t o, qn_rescaling *r, int32_t *out_bias) {
+  const qn_window *g = &p->s->p.g;
   const int32_t *bias = qn_constant(p->u, p->call->in[2]);
-  int64_t zero = p->s->x_zero, sum = 0, low = bias ? bias[o] : 0, high = low;
-  int32_t taps = g->kernel_h * g->kernel_w * g->in_c;
+  int32_t taps = g->kernel_h * g->kernel_w * g->in_c, zero = p->s->x_zero;
   const int8_t *w = (const int8_t *)qn_constant(p->u, p->call->in[1]) + (int64_t)o * taps;
-  for (int32_t k = 0; k < taps; k++) {
-    int64_t at_least = w[k] * (-128 - zero), at_most = w[k] * (127 - zero);
-    sum += w[k];
-    low += at_least < at_most ? at_least : at_most;
-    high += at_least < at_most ? at_most : at_least;
-  }
-  r->acc_low = low;
-  r->acc_high = high;
-  *out_bias = (int32_t)(uint32_t)((bias ? bias[o] : 0) - (zero + 128) * sum);
+  qn_sums sums = qn_bound_sums(w, taps, 1, zero, bias ? bias[o] : 0);
+  r->acc_low = sums.low;
+  r->acc_high = sums.high;
+  *out_bias = (int32_t)(uint32_t)((bias ? bias[o] : 0) - ((int64_t)zero + 128) * sums.weights);
 }
 
 /* The channel of a lane of a block. */
@@ -159,8 +113,8 @@ static bool pack_numbers(packer *p, segment *at) {
     for (int32_t i = 0; i < QN_LANES; i++) {
       int32_t o = channel_of(at, 0, v, i);
       to[i] = 0;
-      if (o >= p->s->g.out_c) continue;
-      bound_sums(p, o, &p->channels[o], &to[i]);
+      if (o >= p->s->p.g.out_c) continue;
+      bound_channel(p, o, &p->channels[o], &to[i]);
       lane[i] = &p->channels[o];
     }
     qn_numbers numbers;
@@ -179,12 +133,12 @@ static void pack_weights(packer *p, const segment *at, int32_t block) {
   const conv_shape *s = p->s;
   int8_t *w =
       (int8_t *)p->bytes + at->first_byte + block * at->block_bytes + 3 * at->vectors * QN_ZMM;
-  for (int32_t run = 0; run < s->g.kernel_h * s->runs_per_row; run++)
+  for (int32_t run = 0; run < s->p.g.kernel_h * s->p.runs_per_row; run++)
     for (int32_t step = 0; step < s->run_steps; step++)
       for (int32_t v = 0; v < at->vectors; v++)
         for (int32_t i = 0; i < QN_ZMM; i++) {
           int32_t o = channel_of(at, block, v, i / 4);
-          *w++ = o < s->g.out_c ? weight_at(p, o, run, 4 * step + i % 4) : 0;
+          *w++ = o < s->p.g.out_c ? weight_at(p, o, run, 4 * step + i % 4) : 0;
         }
 }
 
@@ -216,7 +170,7 @@ static bool add_block(packer *p, int32_t vectors, qn_rescale form) {
 
 /* All blocks, in forms from `form` on. */
 static bool add_blocks(packer *p, qn_rescale form) {
-  int32_t left = round_up_div(p->s->g.out_c, QN_LANES);
+  int32_t left = round_up_div(p->s->p.g.out_c, QN_LANES);
   p->used = p->s->segment_count = 0;
   while (left > 0) {
     int32_t vectors = left == 5 ? 3 : least(left, 4); /* 5 = 3 + 2: one vector alone is slow */
@@ -234,18 +188,17 @@ bool qn_take_conv2d_vnni(qn_unit *u, const qn_call *call, qn_job *job) {
     if (call->in[i] && !qn_constant(u, call->in[i])) return false;
   }
   conv_shape *s = qn_alloc(&u->m->arena, sizeof *s);
-  s->g = params.g;
   s->x_zero = params.x_zero;
   s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
-  straighten(&s->g);
-  if (!measure(s)) return false;
+  if (!qn_pad_window(&params.g, &s->p)) return false;
+  s->run_steps = round_up_div(s->p.run_elems, 4);
   packer p = {.u = u, .call = call, .s = s};
-  int64_t vectors = round_up_div(s->g.out_c, QN_LANES);
+  int64_t vectors = round_up_div(s->p.g.out_c, QN_LANES);
   int64_t bytes = vectors * QN_ZMM * (3 + (int64_t)step_count(s));
   if (bytes > INT32_MAX / 2) return false;
   p.bytes = qn_alloc(&u->m->arena, (size_t)bytes);
-  p.channels = qn_alloc(&u->m->arena, (size_t)s->g.out_c * sizeof *p.channels);
-  for (int32_t o = 0; o < s->g.out_c; o++) p.channels[o] = qn_rescaling_of(u, call, o);
+  p.channels = qn_alloc(&u->m->arena, (size_t)s->p.g.out_c * sizeof *p.channels);
+  for (int32_t o = 0; o < s->p.g.out_c; o++) p.channels[o] = qn_rescaling_of(u, call, o);
   if (!add_blocks(&p, QN_RESCALE_fma) && !add_blocks(&p, QN_RESCALE_signed) &&
       !add_blocks(&p, QN_RESCALE_integer))
     return false;
@@ -253,38 +206,8 @@ bool qn_take_conv2d_vnni(qn_unit *u, const qn_call *call, qn_job *job) {
   job->shape_bytes = sizeof *s;
   job->constants = p.bytes;
   job->constant_bytes = bytes;
-  job->scratch_bytes = (int64_t)s->rows * s->row_bytes + 2 * QN_ZMM;
+  job->scratch_bytes = (int64_t)s->p.rows * s->p.row_elems + 2 * QN_ZMM;
   return true;
-}
-
-/* ------------------------------------------------------------------ the padded copy */
-
-static void emit_row_copy(qn_build *b, const conv_shape *s, LLVMValueRef x, LLVMValueRef to) {
-  const qn_window *g = &s->g;
-  int32_t left = g->left * g->in_c, copied = s->copied_columns * g->in_c;
-  if (left > 0) qn_fill(b, to, s->x_zero + 128, left);
-  if (copied > 0) qn_copy_flipped(b, qn_at(b, to, left), x, copied);
-  if (left + copied < s->row_bytes)
-    qn_fill(b, qn_at(b, to, left + copied), s->x_zero + 128, s->row_bytes - left - copied);
-}
-
-/* Rows in ascending order, so that what a row writes beyond its end the next one overwrites. */
-static void emit_copy(qn_build *b, const conv_shape *s, LLVMValueRef x, LLVMValueRef scratch) {
-  const qn_window *g = &s->g;
-  int32_t x_row = g->in_w * g->in_c, below = g->top + s->copied_rows;
-  if (g->top > 0) qn_fill(b, scratch, s->x_zero + 128, (int64_t)g->top * s->row_bytes);
-  LLVMValueRef first = qn_at(b, scratch, (int64_t)g->top * s->row_bytes);
-  if (g->left == 0 && x_row == s->row_bytes) { /* all columns are copied, and no others are there */
-    qn_copy_flipped(b, first, x, (int64_t)s->copied_rows * x_row);
-  } else if (s->copied_rows > 0) {
-    qn_loop row = qn_begin_loop(b, s->copied_rows, NULL, 0);
-    emit_row_copy(b, s, qn_at_index(b, x, qn_times(b, row.index, x_row)),
-                  qn_at_index(b, first, qn_times(b, row.index, s->row_bytes)));
-    qn_end_loop(b, &row);
-  }
-  if (below < s->rows)
-    qn_fill(b, qn_at(b, scratch, (int64_t)below * s->row_bytes), s->x_zero + 128,
-            (int64_t)(s->rows - below) * s->row_bytes);
 }
 
 /* ------------------------------------------------------------------ tiles */
@@ -317,7 +240,7 @@ static void start_sums(tile *t, LLVMValueRef bias) {
 static void add_step(tile *t, LLVMValueRef x, LLVMValueRef w, int32_t step) {
   qn_build *b = t->b;
   LLVMValueRef weights[QN_MOST_GROUP];
-  int32_t pixel_bytes = t->s->g.stride_w * t->s->g.in_c;
+  int32_t pixel_bytes = t->s->p.g.stride_w * t->s->p.g.in_c;
   for (int32_t v = 0; v < t->at->vectors; v++)
     weights[v] = qn_read(b, qn_v16i32(b), qn_at(b, w, (step * t->at->vectors + v) * QN_ZMM), 64);
   for (int32_t i = 0; i < t->at->tile; i++) {
@@ -351,20 +274,21 @@ static void add_run(tile *t, LLVMValueRef x, LLVMValueRef w, int32_t steps) {
 static void add_window(tile *t, LLVMValueRef x, LLVMValueRef w) {
   qn_build *b = t->b;
   const conv_shape *s = t->s;
-  const qn_window *g = &s->g;
+  const qn_window *g = &s->p.g;
   int32_t run_bytes = s->run_steps * t->at->vectors * QN_ZMM;
   bool all_unrolled = step_count(s) <= UNROLLED_STEPS;
-  int32_t rows = all_unrolled ? 1 : g->kernel_h, runs = all_unrolled ? 1 : s->runs_per_row;
+  int32_t rows = all_unrolled ? 1 : g->kernel_h, runs = all_unrolled ? 1 : s->p.runs_per_row;
   qn_loop row = qn_begin_loop(b, rows, t->acc, accumulator_count(t));
-  LLVMValueRef x_row = qn_at_index(b, x, qn_times(b, row.index, g->dilation_h * s->row_bytes));
-  LLVMValueRef w_row = qn_at_index(b, w, qn_times(b, row.index, s->runs_per_row * run_bytes));
+  LLVMValueRef x_row = qn_at_index(b, x, qn_times(b, row.index, g->dilation_h * s->p.row_elems));
+  LLVMValueRef w_row = qn_at_index(b, w, qn_times(b, row.index, s->p.runs_per_row * run_bytes));
   qn_loop run = qn_begin_loop(b, runs, t->acc, accumulator_count(t));
   LLVMValueRef x_run = qn_at_index(b, x_row, qn_times(b, run.index, g->dilation_w * g->in_c));
   LLVMValueRef w_run = qn_at_index(b, w_row, qn_times(b, run.index, run_bytes));
   for (int32_t ky = 0; ky < g->kernel_h / rows; ky++)
-    for (int32_t kx = 0; kx < s->runs_per_row / runs; kx++)
-      add_run(t, qn_at(b, x_run, ky * g->dilation_h * s->row_bytes + kx * g->dilation_w * g->in_c),
-              qn_at(b, w_run, (ky * s->runs_per_row + kx) * run_bytes), s->run_steps);
+    for (int32_t kx = 0; kx < s->p.runs_per_row / runs; kx++)
+      add_run(t,
+              qn_at(b, x_run, ky * g->dilation_h * s->p.row_elems + kx * g->dilation_w * g->in_c),
+              qn_at(b, w_run, (ky * s->p.runs_per_row + kx) * run_bytes), s->run_steps);
   qn_end_loop(b, &run);
   qn_end_loop(b, &row);
 }
@@ -386,13 +310,13 @@ static void store_tile(tile *t, LLVMValueRef numbers, LLVMValueRef y, int32_t ch
                                  qn_at(b, a, v * QN_ZMM), qn_at(b, c, v * QN_ZMM));
     }
     LLVMValueRef bytes = qn_narrow(b, &t->s->clamping, four, pixels * vectors, vectors == 4);
-    LLVMValueRef to = qn_at(b, y, i * t->s->g.out_c);
-    if (channels == t->s->g.out_c && channels == vectors * QN_LANES) {
+    LLVMValueRef to = qn_at(b, y, i * t->s->p.g.out_c);
+    if (channels == t->s->p.g.out_c && channels == vectors * QN_LANES) {
       qn_store_part(b, bytes, 0, to, pixels * channels);
       continue;
     }
     for (int32_t k = 0; k < pixels; k++)
-      qn_store_part(b, bytes, k * vectors, qn_at(b, to, k * t->s->g.out_c), channels);
+      qn_store_part(b, bytes, k * vectors, qn_at(b, to, k * t->s->p.g.out_c), channels);
   }
 }
 
@@ -400,7 +324,7 @@ static void store_tile(tile *t, LLVMValueRef numbers, LLVMValueRef y, int32_t ch
 static void emit_blocks(tile *t, int32_t from, int32_t blocks, int32_t channels, LLVMValueRef x,
                         LLVMValueRef y, LLVMValueRef constants) {
   qn_build *b = t->b;
-  const qn_window *g = &t->s->g;
+  const qn_window *g = &t->s->p.g;
   int32_t block_channels = t->at->vectors * QN_LANES;
   qn_loop block = qn_begin_loop(b, blocks, NULL, 0);
   LLVMValueRef numbers =
@@ -410,7 +334,7 @@ static void emit_blocks(tile *t, int32_t from, int32_t blocks, int32_t channels,
                                      qn_times(b, block.index, block_channels));
   qn_loop row = qn_begin_loop(b, g->out_h, NULL, 0);
   LLVMValueRef x_row =
-      qn_at_index(b, x, qn_times(b, row.index, (int64_t)g->stride_h * t->s->row_bytes));
+      qn_at_index(b, x, qn_times(b, row.index, (int64_t)g->stride_h * t->s->p.row_elems));
   LLVMValueRef y_row =
       qn_at_index(b, y_block, qn_times(b, row.index, (int64_t)g->out_w * g->out_c));
   qn_loop tiles = qn_begin_loop(b, round_up_div(g->out_w, t->at->tile), NULL, 0);
@@ -429,23 +353,34 @@ static void emit_segment(qn_build *b, const conv_shape *s, const segment *at, LL
   tile t = {.b = b, .s = s, .at = at};
   t.chains = at->tile * at->vectors <= 6 && step_count(s) > 1 ? 2 : 1;
   int32_t block_channels = at->vectors * QN_LANES;
-  int32_t channels = least(s->g.out_c - at->first_channel, at->blocks * block_channels);
+  int32_t channels = least(s->p.g.out_c - at->first_channel, at->blocks * block_channels);
   int32_t whole = channels / block_channels;
   if (whole > 0) emit_blocks(&t, 0, whole, block_channels, x, y, constants);
   if (whole < at->blocks)
     emit_blocks(&t, whole, 1, channels - whole * block_channels, x, y, constants);
 }
 
+static void copy_flipped(qn_build *b, const void *of, LLVMValueRef to, LLVMValueRef from,
+                         int64_t elems) {
+  (void)of;
+  qn_copy_flipped(b, to, from, elems);
+}
+
+static void fill_zero(qn_build *b, const void *x_zero, LLVMValueRef to, int64_t elems) {
+  qn_fill(b, to, *(const int32_t *)x_zero + 128, elems);
+}
+
 /* arguments: x, y, constants, scratch. */
 void qn_emit_conv2d_vnni(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   const conv_shape *s = job->shape;
-  const qn_window *g = &s->g;
+  const qn_window *g = &s->p.g;
   qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
   LLVMValueRef x =
       qn_at_index(b, arguments[0], qn_times(b, image.index, (int64_t)g->in_h * g->in_w * g->in_c));
   LLVMValueRef y = qn_at_index(b, arguments[1],
                                qn_times(b, image.index, (int64_t)g->out_h * g->out_w * g->out_c));
-  emit_copy(b, s, x, arguments[3]);
+  qn_copier how = {1, &s->x_zero, copy_flipped, fill_zero};
+  qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
   for (int i = 0; i < s->segment_count; i++)
     emit_segment(b, s, &s->at[i], arguments[3], y, arguments[2]);
   qn_end_loop(b, &image);

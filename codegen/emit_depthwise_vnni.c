@@ -18,6 +18,7 @@
  * requantization, and weights [result row][line][column]. */
 #include <string.h>
 #include "vnni.h"
+#include "window.h"
 
 enum { MOST_BLOCK = 6, MOST_BLOCKS = 48, MOST_ENTRIES = 8, REGISTERS = 26 };
 
@@ -120,17 +121,14 @@ static int8_t weight_of(const packer *p, int32_t ky, int32_t kx, int32_t c) {
 static void prepare_channel(packer *p, int32_t c) {
   const qn_window *g = &p->s->g;
   const int32_t *bias = qn_constant(p->u, p->call->in[2]);
-  int64_t zero = p->s->x_zero, sum = 0, low = bias ? bias[c] : 0, high = low;
-  for (int32_t k = 0; k < g->kernel_h * g->kernel_w; k++) {
-    int64_t w = weight_of(p, k / g->kernel_w, k % g->kernel_w, c);
-    sum += w;
-    low += w > 0 ? w * (-128 - zero) : w * (127 - zero);
-    high += w > 0 ? w * (127 - zero) : w * (-128 - zero);
-  }
+  const int8_t *w = (const int8_t *)qn_constant(p->u, p->call->in[1]) + c;
+  qn_sums sums =
+      qn_bound_sums(w, g->kernel_h * g->kernel_w, g->in_c, p->s->x_zero, bias ? bias[c] : 0);
   p->channels[c] = qn_rescaling_of(p->u, p->call, c);
-  p->channels[c].acc_low = low;
-  p->channels[c].acc_high = high;
-  p->bias[c] = (int32_t)(uint32_t)((bias ? bias[c] : 0) - (zero + 128) * sum);
+  p->channels[c].acc_low = sums.low;
+  p->channels[c].acc_high = sums.high;
+  p->bias[c] =
+      (int32_t)(uint32_t)((bias ? bias[c] : 0) - ((int64_t)p->s->x_zero + 128) * sums.weights);
 }
 
 /* The channel of a lane, -1 if there is none. */

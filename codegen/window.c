@@ -1,0 +1,99 @@
+/* The geometry of windows over padded copies, the code that makes the copy, bounds of sums. */
+#include "window.h"
+
+static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+
+/* ------------------------------------------------------------------ geometry */
+
+static void swap(int32_t *a, int32_t *b) {
+  int32_t t = *a;
+  *a = *b;
+  *b = t;
+}
+
+void qn_straighten(qn_window *g) {
+  bool pixelwise = g->kernel_h == 1 && g->kernel_w == 1 && g->stride_h == 1 && g->stride_w == 1 &&
+                   g->top == 0 && g->left == 0 && g->out_h == g->in_h && g->out_w == g->in_w;
+  if (pixelwise) {
+    g->in_w *= g->in_h * g->batch;
+    g->in_h = g->batch = g->out_h = 1;
+    g->out_w = g->in_w;
+  } else if (g->in_w == 1 && g->out_w == 1 && g->kernel_w == 1 && g->left == 0) {
+    swap(&g->in_h, &g->in_w);
+    swap(&g->out_h, &g->out_w);
+    swap(&g->kernel_h, &g->kernel_w);
+    swap(&g->stride_h, &g->stride_w);
+    swap(&g->dilation_h, &g->dilation_w);
+    swap(&g->top, &g->left);
+  }
+}
+
+bool qn_pad_window(const qn_window *window, qn_padded *out) {
+  *out = (qn_padded){.g = *window};
+  qn_straighten(&out->g);
+  const qn_window *g = &out->g;
+  out->rows = (g->out_h - 1) * g->stride_h + (g->kernel_h - 1) * g->dilation_h + 1;
+  int32_t columns = (g->out_w - 1) * g->stride_w + (g->kernel_w - 1) * g->dilation_w + 1;
+  if (g->top < 0 || g->left < 0 || g->top >= out->rows || g->left >= columns) return false;
+  if ((int64_t)out->rows * columns * g->in_c > INT32_MAX / 4) return false;
+  out->row_elems = columns * g->in_c;
+  out->copied_rows = least(g->in_h, out->rows - g->top);
+  out->copied_columns = least(g->in_w, columns - g->left);
+  out->runs_per_row = g->dilation_w == 1 ? 1 : g->kernel_w;
+  out->run_elems = g->kernel_w / out->runs_per_row * g->in_c;
+  return true;
+}
+
+bool qn_is_unpadded(const qn_padded *p) {
+  return p->g.top == 0 && p->copied_rows == p->rows && p->row_elems == p->g.in_w * p->g.in_c;
+}
+
+int64_t qn_padded_elems(const qn_padded *p) { return (int64_t)p->rows * p->row_elems; }
+
+/* ------------------------------------------------------------------ the copy */
+
+static LLVMValueRef elem(qn_build *b, const qn_copier *how, LLVMValueRef at, int64_t index) {
+  return qn_at(b, at, index * how->elem_bytes);
+}
+
+static void emit_row_copy(qn_build *b, const qn_padded *p, const qn_copier *how, LLVMValueRef x,
+                          LLVMValueRef to) {
+  int32_t left = p->g.left * p->g.in_c, copied = p->copied_columns * p->g.in_c;
+  if (left > 0) how->fill(b, how->of, to, left);
+  if (copied > 0) how->copy(b, how->of, elem(b, how, to, left), x, copied);
+  if (left + copied < p->row_elems)
+    how->fill(b, how->of, elem(b, how, to, left + copied), p->row_elems - left - copied);
+}
+
+void qn_emit_padded_copy(qn_build *b, const qn_padded *p, const qn_copier *how, LLVMValueRef x,
+                         LLVMValueRef to) {
+  const qn_window *g = &p->g;
+  int64_t x_row = g->in_w * g->in_c, below = g->top + p->copied_rows;
+  if (g->top > 0) how->fill(b, how->of, to, (int64_t)g->top * p->row_elems);
+  LLVMValueRef first = elem(b, how, to, (int64_t)g->top * p->row_elems);
+  if (g->left == 0 && x_row == p->row_elems) { /* all columns are copied, and no others are there */
+    how->copy(b, how->of, first, x, p->copied_rows * x_row);
+  } else if (p->copied_rows > 0) {
+    qn_loop row = qn_begin_loop(b, p->copied_rows, NULL, 0);
+    emit_row_copy(
+        b, p, how, qn_at_index(b, x, qn_times(b, row.index, x_row * how->elem_bytes)),
+        qn_at_index(b, first, qn_times(b, row.index, (int64_t)p->row_elems * how->elem_bytes)));
+    qn_end_loop(b, &row);
+  }
+  if (below < p->rows)
+    how->fill(b, how->of, elem(b, how, to, below * p->row_elems), (p->rows - below) * p->row_elems);
+}
+
+/* ------------------------------------------------------------------ sums */
+
+qn_sums qn_bound_sums(const int8_t *w, int32_t taps, int32_t step, int32_t x_zero, int32_t bias) {
+  qn_sums s = {0, bias, bias};
+  for (int32_t i = 0; i < taps; i++) {
+    int64_t weight = w[(int64_t)i * step];
+    int64_t least_x = weight * (-128 - (int64_t)x_zero), most_x = weight * (127 - (int64_t)x_zero);
+    s.weights += weight;
+    s.low += least_x < most_x ? least_x : most_x;
+    s.high += least_x < most_x ? most_x : least_x;
+  }
+  return s;
+}

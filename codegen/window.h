@@ -1,0 +1,45 @@
+/* What emitters of convolutions share whatever the instructions: the window over a padded copy of
+ * the input, and the sums that can occur. */
+#ifndef QN_WINDOW_H
+#define QN_WINDOW_H
+
+#include "build.h"
+
+/* A window over a copy of the input that has its padding around it, one image. Elements are of any
+ * size. A run is a stretch of elements that lie side by side in the copy and in the weights of one
+ * output channel: a row of the window or, where columns are dilated, one tap. */
+typedef struct {
+  qn_window g;                         /* straightened; groups are left to the emitter */
+  int32_t rows, row_elems;             /* of the copy */
+  int32_t copied_rows, copied_columns; /* of the input */
+  int32_t runs_per_row, run_elems;     /* runs in a row of the window; elements of one */
+} qn_padded;
+
+/* Makes rows of pixels long: one column becomes one row; windows of one pixel see all pixels of the
+ * batch as one row. */
+void qn_straighten(qn_window *g);
+/* false: the copy would have 2^29 elements or more, or a window that only padding sees. */
+bool qn_pad_window(const qn_window *g, qn_padded *out);
+/* The copy would be the input as it is. */
+bool qn_is_unpadded(const qn_padded *p);
+int64_t qn_padded_elems(const qn_padded *p);
+
+/* How elements get into the copy. Both may write beyond the end, what the next call overwrites:
+ * rows are written in ascending order. */
+typedef struct {
+  int32_t elem_bytes;
+  const void *of;
+  void (*copy)(qn_build *b, const void *of, LLVMValueRef to, LLVMValueRef from, int64_t elems);
+  void (*fill)(qn_build *b, const void *of, LLVMValueRef to, int64_t elems);
+} qn_copier;
+void qn_emit_padded_copy(qn_build *b, const qn_padded *p, const qn_copier *how, LLVMValueRef x,
+                         LLVMValueRef to);
+
+/* Sums of bias + w[i * step] * (x - x_zero) over `taps` weights of an int8 channel. */
+typedef struct {
+  int64_t weights;   /* their sum */
+  int64_t low, high; /* for any x in -128..127 */
+} qn_sums;
+qn_sums qn_bound_sums(const int8_t *w, int32_t taps, int32_t step, int32_t x_zero, int32_t bias);
+
+#endif
