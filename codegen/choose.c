@@ -20,13 +20,43 @@ static bool has_feature(const char *features, const char *name) {
   return on;
 }
 
+static bool machine_has(const qn_unit *u, const char *feature) {
+  char *features = LLVMGetTargetMachineFeatureString(u->machine);
+  bool has = has_feature(features, feature);
+  LLVMDisposeMessage(features);
+  return has;
+}
+
+/* x86-64-v3 and v4 are processors to LLVM that mean features. */
+static bool machine_is(const qn_unit *u, const char *cpu) {
+  char *name = LLVMGetTargetMachineCPU(u->machine);
+  bool is = strcmp(name, cpu) == 0;
+  LLVMDisposeMessage(name);
+  return is;
+}
+
+static bool has_triple(const qn_unit *u, const char *arch) {
+  char *triple = LLVMGetTargetMachineTriple(u->machine);
+  bool has = strncmp(triple, arch, strlen(arch)) == 0;
+  LLVMDisposeMessage(triple);
+  return has;
+}
+
+qn_lanes qn_float_lanes(const qn_unit *u) {
+  bool v4 = machine_is(u, "x86-64-v4") || machine_has(u, "avx512f");
+  bool v3 = machine_is(u, "x86-64-v3") || machine_has(u, "avx2");
+  bool fused = u->options->fused;
+  if (has_triple(u, "x86_64-"))
+    return v4 ? (qn_lanes){16, 32, fused} : v3 ? (qn_lanes){8, 16, fused} : (qn_lanes){4, 16, 0};
+  if (has_triple(u, "aarch64-")) return (qn_lanes){4, 32, fused};
+  return (qn_lanes){0, 0, 0};
+}
+
 /* A processor with AVX-512 VNNI has all of AVX-512 that x86-64-v4 means. */
 bool qn_can(const qn_unit *u, qn_capability what) {
-  char *features = LLVMGetTargetMachineFeatureString(u->machine);
-  bool can = what == QN_NEEDS_NOTHING;
-  if (what == QN_NEEDS_avx512vnni) can = has_feature(features, "avx512vnni");
-  LLVMDisposeMessage(features);
-  return can;
+  if (what == QN_NEEDS_avx512vnni) return machine_has(u, "avx512vnni");
+  if (what == QN_NEEDS_float_lanes) return qn_float_lanes(u).count > 0;
+  return what == QN_NEEDS_NOTHING;
 }
 
 const void *qn_constant(const qn_unit *u, const qn_value *v) {

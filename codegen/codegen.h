@@ -34,6 +34,7 @@ typedef struct {
   const qn_codec *codec; /* of coded weights; NULL: the one that makes the object smallest */
   bool soft;                   /* no FPU, floats in core registers; the row allows it */
   bool pic;                    /* position-independent code */
+  bool fused;                  /* floats: products and sums may be rounded once */
   bool split;                  /* decoded weights in a memory of their own */
   bool selftest;               /* a fourth symbol, NAME_selftest */
   const char *weights_section; /* of the weights, in front of ".NAME_weights"; NULL: ".rodata" */

@@ -13,7 +13,12 @@ typedef struct qn_unit qn_unit;
 typedef struct qn_build qn_build; /* build.h */
 
 /* What the processor can do, from the target machine's features. */
-typedef enum { QN_NEEDS_NOTHING, QN_NEEDS_avx512vnni, QN_CAPABILITY_COUNT } qn_capability;
+typedef enum {
+  QN_NEEDS_NOTHING,
+  QN_NEEDS_avx512vnni,
+  QN_NEEDS_float_lanes,
+  QN_CAPABILITY_COUNT
+} qn_capability;
 
 struct qn_emitter;
 
@@ -47,6 +52,13 @@ extern const qn_emitter qn_emitters[]; /* ends with a NULL name */
 /* Gives every op of u->f that an emitter takes its job: u->jobs, u->scratch_bytes. */
 void qn_choose_kernels(qn_unit *u);
 bool qn_can(const qn_unit *u, qn_capability what);
+/* Vector registers that compute floats as single operations do, denormals included: how many floats
+ * one holds, and how many there are; all 0 where there are none. */
+typedef struct {
+  int32_t count, registers;
+  int32_t fused; /* products and sums are to be rounded once, and there is an instruction for it */
+} qn_lanes;
+qn_lanes qn_float_lanes(const qn_unit *u);
 /* The data of a constant operand (or a view of one); NULL when it is no constant or absent. */
 const void *qn_constant(const qn_unit *u, const qn_value *v);
 

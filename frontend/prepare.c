@@ -106,8 +106,9 @@ static qn_status check_section(const char *prefix) {
 }
 
 qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_compile_options *out) {
-  int optimize = QN_OPTIMIZE_BALANCED, weights = QN_WEIGHTS_RAW;
+  int optimize = QN_OPTIMIZE_BALANCED, floats = 0, weights = QN_WEIGHTS_RAW;
   if (o->optimize) QN_TRY(qn_choose("--optimize", NULL, o->optimize, &optimize));
+  if (o->floats) QN_TRY(qn_choose("--floats", NULL, o->floats, &floats));
   if (o->weights) QN_TRY(qn_choose("--weights", NULL, o->weights, &weights));
   const qn_codec *codec = NULL;
   if (o->codec) QN_TRY(find_codec(o->codec, &codec));
@@ -115,6 +116,7 @@ qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_com
                               .optimize = (qn_optimize)optimize,
                               .weights = (qn_weights)weights,
                               .codec = codec,
+                              .fused = floats == 1,
                               .split = o->split_memory,
                               .selftest = o->selftest,
                               .weights_section = o->weights_section};

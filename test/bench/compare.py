@@ -24,7 +24,7 @@ def build(args, network, folder):
     model, program = folder / f"{network}.o", folder / network
     source = pathlib.Path(args.models) / f"{network}.tflite"
     subprocess.run([args.quern, "compile", source, "-o", model, "--target", args.target, "--optimize",
-                    args.optimize, "--name", network], check=True)
+                    args.optimize, "--floats", args.floats, "--name", network], check=True)
     subprocess.run(["cc", "-O2", "-I", RUNTIME, f"-DMODEL={network}_model", HERE / "time_model.c", model,
                     "-o", program], check=True)
     return program
@@ -49,6 +49,7 @@ def main():
     parser.add_argument("--models", default="../shared/models")
     parser.add_argument("--target", default="host")
     parser.add_argument("--optimize", default="balanced")
+    parser.add_argument("--floats", default="exact")
     parser.add_argument("--ort")
     parser.add_argument("--onnx", default="../shared/peers/ort/onnx")
     parser.add_argument("--rounds", type=int, default=8)

@@ -171,4 +171,5 @@ def main():
     print(f"{count} layers, {len(wrong)} differ")
 
 
-main()
+if __name__ == "__main__":
+    main()

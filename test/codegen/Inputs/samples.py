@@ -62,9 +62,14 @@ func @main(%x : i8[1,128] q(0.5, 3)) -> (i8[1,64] q(0.5, -1), f32[1,64]) {{
 """)
 
 
-if sys.argv[1] == "make":
-    make(*sys.argv[2:5])
-elif sys.argv[1] == "dense":
-    dense(sys.argv[2])
-else:
-    join(sys.argv[2], int(sys.argv[3]), sys.argv[4:])
+def main():
+    if sys.argv[1] == "make":
+        make(*sys.argv[2:5])
+    elif sys.argv[1] == "dense":
+        dense(sys.argv[2])
+    else:
+        join(sys.argv[2], int(sys.argv[3]), sys.argv[4:])
+
+
+if __name__ == "__main__":
+    main()
