@@ -40,6 +40,13 @@ typedef struct {
   const char *weights_section; /* of the weights, in front of ".NAME_weights"; NULL: ".rodata" */
 } qn_compile_options;
 
+/* What an op takes of the object; what several share counts for the first. */
+typedef struct {
+  int64_t weights;                /* how many */
+  int64_t weight_bits, side_bits; /* as stored: of the weights, and of its other constants */
+  int64_t code_bytes;
+} qn_layer_size;
+
 typedef struct {
   const char *bytes; /* object, assembly or LLVM text, in the module's arena */
   size_t size;
@@ -52,6 +59,9 @@ typedef struct {
   int64_t stack_bytes;   /* bound */
   int64_t text_bytes;    /* code */
   int64_t flash_bytes;   /* all that the program keeps of the object: code, weights, description */
+  int64_t table_bytes;   /* of weight_bytes: a codec's tables, which belong to no layer */
+  int64_t decoder_bytes; /* of text_bytes and what it reads: about */
+  const qn_layer_size *layers; /* per op of the main function */
   const char **kernels;  /* per op of the main function: the function that computes it; "" for none */
 } qn_object;
 
@@ -59,6 +69,9 @@ typedef struct {
  * no undefined symbol, no writable data, only the three (four) symbols global, no recursion, stack
  * known. May be called again with other options. */
 qn_status qn_compile(qn_module *m, const qn_compile_options *options, qn_object *out) QN_MUST_CHECK;
+
+/* -- sizes.c: operand i of op holds a layer's weights, as opposed to biases, scales, tables. */
+bool qn_is_weight(const qn_op *op, int i);
 
 /* -- jit.c: the object for `host`, loaded into this process. */
 typedef struct qn_program qn_program;

@@ -102,6 +102,7 @@ qn_status qn_read_elf(qn_arena *a, const void *bytes, size_t size, qn_elf *out) 
   object o = {.bytes = bytes, .size = size};
   *out = (qn_elf){0};
   if (!read_head(&o)) return qn_bug("the object is no little-endian ELF file");
+  out->code = qn_alloc(a, ((size_t)o.head.e_shnum + 1) * sizeof *out->code);
   for (unsigned i = 1; i < o.head.e_shnum; i++) {
     Elf64_Shdr section;
     if (!read_section(&o, i, &section)) return qn_bug("the object's section %u is damaged", i);
@@ -111,7 +112,11 @@ qn_status qn_read_elf(qn_arena *a, const void *bytes, size_t size, qn_elf *out) 
     if (writable && section.sh_size && !is_relocated_constant(name))
       out->writable = qn_strndup(a, name, strlen(name));
     if (section.sh_flags & SHF_ALLOC) out->loaded_bytes += (int64_t)section.sh_size;
-    if (section.sh_flags & SHF_EXECINSTR) out->text_bytes += (int64_t)section.sh_size;
+    if (section.sh_flags & SHF_EXECINSTR) {
+      out->text_bytes += (int64_t)section.sh_size;
+      out->code[out->code_count].section = qn_strndup(a, name, strlen(name));
+      out->code[out->code_count++].bytes = (int64_t)section.sh_size;
+    }
     if (section.sh_type == SHT_SYMTAB) QN_TRY(read_symbols(a, &o, &section, out));
   }
   return QN_OK;

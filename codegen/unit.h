@@ -180,8 +180,17 @@ typedef struct {
   const char *writable;              /* a section with writable content, or NULL */
   int64_t text_bytes;                /* of executable sections */
   int64_t loaded_bytes;              /* of all sections that a program keeps */
+  int code_count;                    /* executable sections */
+  struct {
+    const char *section;
+    int64_t bytes;
+  } *code;
 } qn_elf;
 qn_status qn_read_elf(qn_arena *a, const void *bytes, size_t size, qn_elf *out) QN_MUST_CHECK;
+
+/* -- sizes.c */
+/* Sets out->layers, table_bytes, decoder_bytes. */
+void qn_size_layers(qn_unit *u, const qn_elf *elf, qn_object *out);
 
 /* -- header.c */
 const char *qn_header_text(qn_unit *u, const qn_object *object);

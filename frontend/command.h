@@ -71,6 +71,7 @@ qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_com
 
 /* -- summary.c: on standard output. */
 void qn_print_summary(qn_module *m, const qn_func *f, const char *path, const qn_object *object, bool json);
+void qn_print_json_string(const char *text); /* in quotes */
 int64_t qn_layer_weights(const qn_op *op); /* bytes of its constants, as the model has them */
 
 /* -- budget.c */

@@ -112,7 +112,7 @@ static void print_table(qn_arena *a, const char *path, const qn_func *f, const q
 
 /* ------------------------------------------------------------------ JSON */
 
-static void print_string(const char *text) {
+void qn_print_json_string(const char *text) {
   putchar('"');
   for (const char *p = text; *p; p++) {
     if (*p == '"' || *p == '\\')
@@ -127,7 +127,7 @@ static void print_string(const char *text) {
 
 static void print_json(qn_arena *a, const char *path, const qn_func *f, const qn_object *o) {
   printf("{\"output\": ");
-  print_string(path);
+  qn_print_json_string(path);
   printf(", \"bytes\": %zu, \"code_bytes\": %" PRId64 ", \"weight_bytes\": %" PRId64
          ", \"flash_bytes\": %" PRId64 ", \"memory_bytes\": %" PRId64
          ", \"weights_memory_bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64 ", \"macs\": %" PRId64
@@ -143,7 +143,7 @@ static void print_json(qn_arena *a, const char *path, const qn_func *f, const qn
       if (isdigit((unsigned char)r.cell[c][0]) && is_number(c))
         printf("%s", r.cell[c]);
       else
-        print_string(r.cell[c]);
+        qn_print_json_string(r.cell[c]);
     }
     putchar('}');
   }

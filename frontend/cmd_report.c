@@ -1,0 +1,27 @@
+/* quern report: what a model takes of an object, layer by layer: weights, other constants, code. */
+#include "sizes.h"
+
+static qn_status report(const qn_options *o, const char *path, qn_module *m) {
+  if (!o->sizes) return qn_io_error("quern", "report needs what to report: --sizes");
+  qn_size_report r = {.m = m, .path = path};
+  QN_TRY(qn_measure_source(path, &r.source));
+  qn_func *f;
+  QN_TRY(qn_prepare(path, o, m, &f));
+  qn_compile_options options;
+  QN_TRY(qn_get_compile_options(o, m, &options));
+  qn_object object;
+  QN_TRY(qn_compile(m, &options, &object));
+  r.f = f;
+  r.object = &object;
+  qn_print_sizes(&r, o->json);
+  return QN_OK;
+}
+
+qn_status command_report(const qn_options *o) {
+  const char *path;
+  QN_TRY(qn_one_operand(o, &path));
+  qn_module *m = qn_new_module();
+  qn_status status = report(o, path, m);
+  qn_free_module(m);
+  return status;
+}
