@@ -56,6 +56,8 @@ qn_lanes qn_float_lanes(const qn_unit *u) {
 bool qn_can(const qn_unit *u, qn_capability what) {
   if (what == QN_NEEDS_avx512vnni) return machine_has(u, "avx512vnni");
   if (what == QN_NEEDS_float_lanes) return qn_float_lanes(u).count > 0;
+  if (what == QN_NEEDS_dsp) return machine_has(u, "dsp");
+  if (what == QN_NEEDS_mve) return machine_has(u, "mve") && !u->options->soft;
   return what == QN_NEEDS_NOTHING;
 }
 

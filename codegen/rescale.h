@@ -21,9 +21,15 @@ typedef struct {
   int64_t acc_low, acc_high; /* what can occur; beyond int32 sums wrap, and all of int32 can */
 } qn_rescaling;
 
+/* How one op's accumulators become stored values: part of a job's shape. */
+typedef struct {
+  int32_t zero, low, high;
+} qn_clamping;
+
 typedef struct {
   float scale, offset;
-  int32_t shift; /* acc is acc + shift: to be added to the bias. The offset is then small, and fine */
+  int32_t
+      shift; /* acc is acc + shift: to be added to the bias. The offset is then small, and fine */
 } qn_multiply_add;
 
 /* Finds scale and offset for which `form` (fma or signed) gives the contract's value for every

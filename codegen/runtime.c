@@ -123,7 +123,7 @@ qn_status qn_add_helper(qn_unit *u, const char *name, bool *out_found) {
   LLVMModuleRef module;
   QN_TRY(parse(u, &module));
   LLVMValueRef helper = LLVMGetNamedFunction(module, name);
-  *out_found = helper && is_helper(helper);
+  *out_found = helper && LLVMGetLinkage(helper) == LLVMExternalLinkage && !LLVMIsDeclaration(helper);
   if (!*out_found) {
     LLVMDisposeModule(module);
     return QN_OK;

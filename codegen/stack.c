@@ -36,11 +36,16 @@ static const char *name_of(LLVMValueRef function) {
   return LLVMGetValueName2(function, &size);
 }
 
-static int64_t frame_of(const graph *g, LLVMValueRef function) {
-  for (const qn_frame *f = g->u->frames; f; f = f->next) {
-    if (strcmp(f->function, name_of(function)) == 0) return f->bytes;
+static int64_t find_frame(const qn_frame *frames, const char *name) {
+  for (const qn_frame *f = frames; f; f = f->next) {
+    if (strcmp(f->function, name) == 0) return f->bytes;
   }
   return 0;
+}
+
+static int64_t frame_of(const graph *g, LLVMValueRef function) {
+  return find_frame(g->u->frames, name_of(function)) +
+         find_frame(g->u->assembly_frames, name_of(function));
 }
 
 static qn_status bound_function(graph *g, node *n);

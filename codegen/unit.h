@@ -17,6 +17,8 @@ typedef enum {
   QN_NEEDS_NOTHING,
   QN_NEEDS_avx512vnni,
   QN_NEEDS_float_lanes,
+  QN_NEEDS_dsp,
+  QN_NEEDS_mve,
   QN_CAPABILITY_COUNT
 } qn_capability;
 
@@ -128,6 +130,7 @@ struct qn_unit {
   const char **kernels; /* per op: the name of the function that computes it */
   const char *failure;  /* LLVM's first error, or NULL */
   struct qn_frame *frames; /* what the last emission said of stack frames */
+  struct qn_frame *assembly_frames; /* of functions that are assembly text */
 };
 
 /* -- runtime.c: runtime/ as an LLVM module. */

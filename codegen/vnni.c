@@ -4,22 +4,6 @@
 
 /* ------------------------------------------------------------------ constants */
 
-qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel) {
-  qn_conv_i8_params p;
-  memcpy(&p, call->params, sizeof p);
-  const int32_t *mul = qn_constant(u, call->in[3]);
-  const int8_t *shr = qn_constant(u, call->in[4]);
-  int at = p.per_channel ? channel : 0;
-  return (qn_rescaling){.mul = mul[at],
-                        .shr = shr ? shr[at] : 0,
-                        .zero = p.y_zero,
-                        .low = p.low,
-                        .high = p.high,
-                        .contract = (qn_contract)p.contract,
-                        .acc_low = INT32_MIN,
-                        .acc_high = INT32_MAX};
-}
-
 static bool fill_numbers(const qn_rescaling *r, qn_rescale form, qn_numbers *out, int lane) {
   if (form == QN_RESCALE_integer) {
     out->a[lane] = r->mul;

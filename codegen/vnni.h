@@ -15,14 +15,6 @@ enum {
   QN_MOST_GROUP = 4, /* vectors that are packed into one */
 };
 
-/* How one op's accumulators become stored values: part of a job's shape. */
-typedef struct {
-  int32_t zero, low, high;
-} qn_clamping;
-
-/* A copy of a qn_conv_i8_params' channel for the proof; bias and weights have been looked at. */
-qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel);
-
 /* What the code multiplies and adds, as 32 bits, and what is to be added to the bias. */
 typedef struct {
   int32_t a[QN_LANES], b[QN_LANES], shift[QN_LANES];

@@ -1,5 +1,6 @@
 /* The geometry of windows over padded copies, the code that makes the copy, bounds of sums. */
 #include "window.h"
+#include <string.h>
 
 static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
@@ -96,4 +97,20 @@ qn_sums qn_bound_sums(const int8_t *w, int32_t taps, int32_t step, int32_t x_zer
     s.high += least_x < most_x ? most_x : least_x;
   }
   return s;
+}
+
+qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel) {
+  qn_conv_i8_params p;
+  memcpy(&p, call->params, sizeof p);
+  const int32_t *mul = qn_constant(u, call->in[3]);
+  const int8_t *shr = qn_constant(u, call->in[4]);
+  int at = p.per_channel ? channel : 0;
+  return (qn_rescaling){.mul = mul[at],
+                        .shr = shr ? shr[at] : 0,
+                        .zero = p.y_zero,
+                        .low = p.low,
+                        .high = p.high,
+                        .contract = (qn_contract)p.contract,
+                        .acc_low = INT32_MIN,
+                        .acc_high = INT32_MAX};
 }

@@ -4,6 +4,7 @@
 #define QN_WINDOW_H
 
 #include "build.h"
+#include "rescale.h"
 
 /* A window over a copy of the input that has its padding around it, one image. Elements are of any
  * size. A run is a stretch of elements that lie side by side in the copy and in the weights of one
@@ -41,5 +42,9 @@ typedef struct {
   int64_t low, high; /* for any x in -128..127 */
 } qn_sums;
 qn_sums qn_bound_sums(const int8_t *w, int32_t taps, int32_t step, int32_t x_zero, int32_t bias);
+
+/* Channel number `channel` of a call with qn_conv_i8_params and constant multipliers; any
+ * accumulator can occur. */
+qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel);
 
 #endif

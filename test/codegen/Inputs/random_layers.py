@@ -6,6 +6,9 @@ Writes models of up to 8 independent layers each into the current folder, runs e
 command) and by the evaluator (the same with --interpret), and prints how many layers differ.  Shapes:
 channels 1 to 257, any kernel, stride, dilation, padding and batch; every contract; multipliers for which
 the results use the whole range.
+
+random_layers.py SEED COUNT --files QUERN_COMMAND...   writes the models (mN.qn), the inputs as raw bytes
+(mN.in) and the evaluator's answers (mN.want), for everywhere.sh.
 """
 import math
 import random
@@ -143,19 +146,35 @@ def dense_op(rng, model):
     model.results.append((f"%y{index}", y_type))
 
 
+def run(model, command, form, extra):
+    """Writes what the command answers to NAME.FORMi.npy."""
+    inputs = [word for i in range(len(model.inputs)) for word in ("-i", f"{model.name}.in{i}.npy")]
+    outputs = [word for i in range(len(model.results)) for word in ("-o", f"{model.name}.{form}{i}.npy")]
+    subprocess.run([*command, f"{model.name}.qn", *extra, *inputs, *outputs], check=True)
+
+
+def write_files(model, command):
+    model.write()
+    run(model, command, "want", ["--interpret"])
+    open(f"{model.name}.in", "wb").write(b"".join(data for _, data in model.inputs))
+    with open(f"{model.name}.want", "wb") as out:
+        for i in range(len(model.results)):
+            raw = open(f"{model.name}.want{i}.npy", "rb").read()
+            out.write(raw[10 + raw[8] + 256 * raw[9]:])
+
+
 def compare(model, command):
     """The operations whose results differ."""
     model.write()
-    inputs = [word for i in range(len(model.inputs)) for word in ("-i", f"{model.name}.in{i}.npy")]
-    for form, extra in (("got", []), ("want", ["--interpret"])):
-        outputs = [word for i in range(len(model.results)) for word in ("-o", f"{model.name}.{form}{i}.npy")]
-        subprocess.run([*command, f"{model.name}.qn", *extra, *inputs, *outputs], check=True)
+    run(model, command, "got", [])
+    run(model, command, "want", ["--interpret"])
     read = lambda form, i: open(f"{model.name}.{form}{i}.npy", "rb").read()
     return [model.ops[i] for i in range(len(model.results)) if read("got", i) != read("want", i)]
 
 
 def main():
     rng, count, command = random.Random(int(sys.argv[1])), int(sys.argv[2]), sys.argv[3:]
+    files = command[0] == "--files"
     wrong = []
     for first in range(0, count, 8):
         model = Model(f"m{first}")
@@ -165,10 +184,14 @@ def main():
                 dense_op(rng, model)
             else:
                 window_op(rng, model, kind == "depthwise")
-        wrong += compare(model, command)
+        if files:
+            write_files(model, command[1:])
+        else:
+            wrong += compare(model, command)
     for op in wrong:
         print(op)
-    print(f"{count} layers, {len(wrong)} differ")
+    if not files:
+        print(f"{count} layers, {len(wrong)} differ")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,274 @@
+/* dsp.h's kernels as text.
+ *
+ * A kernel keeps 2 pixels x 4 channels (8 sums) or 1 x 4 in registers and walks one stream: bias,
+ * weights, multipliers, block after block. The loop over pairs is unrolled; it is entered in its
+ * middle, so that any number of pairs does without a second loop. There is no counter: r0 is
+ * compared with the end of the pairs. With two pixels all of r0-r12 and lr are in use, and what a
+ * block needs once is on the stack. */
+#include "dsp.h"
+#include <string.h>
+
+enum { UNROLLED_PAIRS = 8, UNROLLED_QUADS = 4, SAVED_BYTES = 36, LOCAL_BYTES = 40 };
+/* Locals, from sp: results of pixel 0 and 1; pairs; end of the stream; end of the pairs; where the
+ * loop is entered; zero; low, high. */
+enum { AT_Y = 0, AT_PAIRS = 8, AT_END = 16, AT_ENTRY = 20, AT_ZERO = 24, AT_LOW = 28 };
+
+static const char *const two_sums[8] = {"r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr"};
+static const char *const one_sums[4] = {"r2", "r3", "r4", "r5"};
+
+typedef struct {
+  qn_assembly *a;
+  const qn_dsp_kernel *k;
+  const char *const *sum; /* channels of pixel 0, then of pixel 1 */
+  int count;
+  const char *number[4]; /* registers for multipliers */
+  const char *numbers;   /* the same as a list */
+} writer;
+
+static int32_t step_bytes(const qn_dsp_kernel *k) {
+  if (k->pixels == 2) return k->wide ? 4 + 2 * (4 + 16) : 4 + 4 + 2 * 20;
+  return k->wide ? 4 + 4 * (4 + 16) : 4 + 2 * (4 + 4 * 12);
+}
+
+int32_t qn_dsp_round_pairs(const qn_dsp_kernel *k, int32_t pairs) {
+  return k->pixels == 2 ? pairs : (pairs + 3) / 4 * 4;
+}
+
+/* With two pixels the first pair comes before the loop. */
+int32_t qn_dsp_skip_bytes(const qn_dsp_kernel *k, int32_t pairs) {
+  int32_t rest = k->pixels == 2 ? pairs - 1 : (pairs + 3) / 4;
+  int32_t unrolled = k->pixels == 2 ? UNROLLED_PAIRS : UNROLLED_QUADS;
+  int32_t skipped = rest == 0 ? unrolled : (unrolled - rest % unrolled) % unrolled;
+  return skipped * step_bytes(k);
+}
+
+/* ------------------------------------------------------------------ sums */
+
+/* One pair of two pixels; the first one adds to the bias, which is in the second pixel's sums. */
+static void write_pair(const writer *w, bool first) {
+  qn_assembly *a = w->a;
+  const char *const *x = w->sum, *const *y = w->sum + 4;
+  const char *const *from = first ? y : x;
+  qn_write_lines(a, "ldmia.w r0!, {r2, r3}");
+  if (!w->k->wide) qn_write_lines(a, "ldmia.w r1!, {r4, r5}");
+  for (int half = 0; half < 2; half++) {
+    if (w->k->wide) qn_write_lines(a, "ldmia.w r1!, {r4, r5}");
+    for (int i = 0; i < 2; i++) {
+      int c = 2 * half + i;
+      const char *weight = w->k->wide ? (i ? "r5" : "r4") : (half ? "r5" : "r4");
+      if (!w->k->wide && i == 1) qn_write_lines(a, "sxtb16 %s, %s", weight, weight);
+      qn_write_lines(a, "smlad %s, r2, %s, %s\nsmlad %s, r3, %s, %s", x[c], weight, from[c], y[c],
+                     weight, y[c]);
+    }
+  }
+}
+
+/* Four pairs of one pixel. */
+static void write_quad(const writer *w) {
+  static const char *const word[4] = {"r10", "r11", "r12", "lr"};
+  qn_write_lines(w->a, "ldmia.w r0!, {r6, r7, r8, r9}");
+  for (int pair = 0; pair < 4; pair++) {
+    if (w->k->wide || pair % 2 == 0) qn_write_lines(w->a, "ldmia.w r1!, {r10, r11, r12, lr}");
+    for (int c = 0; c < 4; c++) {
+      const char *weight = w->k->wide ? word[c] : word[pair % 2 * 2 + c / 2];
+      if (!w->k->wide && c % 2 == 1) qn_write_lines(w->a, "sxtb16 %s, %s", weight, weight);
+      qn_write_lines(w->a, "smlad %s, r%d, %s, %s", w->sum[c], 6 + pair, weight, w->sum[c]);
+    }
+  }
+}
+
+static void write_sums(const writer *w) {
+  if (w->k->pixels == 2) {
+    qn_write_lines(w->a, "2:\nldmia.w r1!, {r10, r11, r12, lr}");
+    write_pair(w, true);
+    qn_write_lines(w->a, "ldr pc, [sp, #%d]\n1:", AT_ENTRY);
+    for (int i = 0; i < UNROLLED_PAIRS; i++) write_pair(w, false);
+    qn_write_lines(w->a, "ldr r2, [sp, #%d]\ncmp r0, r2", AT_END);
+  } else {
+    qn_write_lines(w->a, "2:\nldmia.w r1!, {r2, r3, r4, r5}\nldr pc, [sp, #%d]\n1:", AT_ENTRY);
+    for (int i = 0; i < UNROLLED_QUADS; i++) write_quad(w);
+    qn_write_lines(w->a, "ldr r6, [sp, #%d]\ncmp r0, r6", AT_END);
+  }
+  qn_write_lines(w->a, "bne.w 1b");
+}
+
+/* ------------------------------------------------------------------ stored values */
+
+/* Channels out of their pairs; for tflite, doubled. */
+static void write_unmixing(const writer *w) {
+  bool doubled = w->k->rounding != QN_DSP_MULHI;
+  for (int i = 0; i < w->count; i += 2) {
+    const char *x = w->sum[i], *y = w->sum[i + 1];
+    if (!w->k->wide)
+      qn_write_lines(w->a, "sub %s, %s, %s\nasr %s, %s, #%d", x, x, y, x, x, doubled ? 7 : 8);
+    else if (doubled)
+      qn_write_lines(w->a, "lsl %s, %s, #1", x, x);
+    if (doubled) qn_write_lines(w->a, "lsl %s, %s, #1", y, y);
+  }
+}
+
+static void write_rounding(const writer *w) {
+  qn_write_lines(w->a, "ldmia.w r1!, {%s}", w->numbers);
+  if (w->k->rounding != QN_DSP_MULHI) {
+    for (int i = 0; i < w->count; i++)
+      qn_write_lines(w->a, "smmulr %s, %s, %s", w->sum[i], w->sum[i], w->number[i % 4]);
+    qn_write_lines(w->a, "ldmia.w r1!, {%s}", w->numbers);
+  }
+  qn_write_lines(w->a, "ldr r0, [sp, #%d]", AT_ZERO);
+  for (int i = 0; i < w->count; i++) {
+    const char *x = w->sum[i];
+    if (w->k->rounding == QN_DSP_SIGNED) qn_write_lines(w->a, "add %s, %s, %s, asr #31", x, x, x);
+    qn_write_lines(w->a, "smmlar %s, %s, %s, r0", x, x, w->number[i % 4]);
+  }
+}
+
+static void write_clamping(const writer *w) {
+  const char *low = w->number[0], *high = w->number[1];
+  if (w->k->clamps) qn_write_lines(w->a, "ldrd %s, %s, [sp, #%d]", low, high, AT_LOW);
+  for (int i = 0; i < w->count; i++) {
+    const char *x = w->sum[i];
+    if (w->k->clamps)
+      qn_write_lines(w->a, "cmp %s, %s\nit lt\nmovlt %s, %s\ncmp %s, %s\nit gt\nmovgt %s, %s", x,
+                     low, x, low, x, high, x, high);
+    else
+      qn_write_lines(w->a, "ssat %s, #8, %s", x, x);
+  }
+}
+
+static void write_stores(const writer *w) {
+  const char *y[2] = {w->number[0], w->number[1]};
+  if (w->k->pixels == 2)
+    qn_write_lines(w->a, "ldrd %s, %s, [sp, #%d]", y[0], y[1], AT_Y);
+  else
+    qn_write_lines(w->a, "ldr %s, [sp, #%d]", y[0], AT_Y);
+  for (int i = 0; i < w->count; i++) {
+    if (i % 4 != 0) qn_write_lines(w->a, "strb %s, [%s, #%d]", w->sum[i], y[i / 4], i % 4);
+  }
+  for (int i = 0; i < w->count; i += 4)
+    qn_write_lines(w->a, "strb %s, [%s], #4", w->sum[i], y[i / 4]);
+  if (w->k->pixels == 2)
+    qn_write_lines(w->a, "strd %s, %s, [sp, #%d]", y[0], y[1], AT_Y);
+  else
+    qn_write_lines(w->a, "str %s, [sp, #%d]", y[0], AT_Y);
+}
+
+/* ------------------------------------------------------------------ functions */
+
+static void write_kernel(const writer *w) {
+  qn_assembly *a = w->a;
+  qn_write_lines(a,
+                 "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"
+                 "sub sp, #%d\n"
+                 "ldmia.w r1!, {r4, r5, r6, r7, r8, r9, r10, r11}\n"
+                 "add r12, r0, r4\nadd lr, r1, r6\nadd r7, r7, r2\n"
+                 "strd r2, r7, [sp, #%d]\nstrd r0, lr, [sp, #%d]\nstr r12, [sp, #%d]\n"
+                 "adr.w r12, 1f\nadd r12, r12, r5\norr r12, r12, #1\n" /* bit 0: Thumb */
+                 "str r12, [sp, #%d]\nstr r8, [sp, #%d]\nstrd r9, r10, [sp, #%d]",
+                 LOCAL_BYTES, AT_Y, AT_PAIRS, AT_END, AT_ENTRY, AT_ZERO, AT_LOW);
+  write_sums(w);
+  write_unmixing(w);
+  write_rounding(w);
+  write_clamping(w);
+  write_stores(w);
+  qn_write_lines(a, "ldrd r0, %s, [sp, #%d]\ncmp r1, %s\nbne.w 2b", w->number[0], AT_PAIRS,
+                 w->number[0]);
+  qn_write_lines(a, "add sp, #%d\npop {r4, r5, r6, r7, r8, r9, r10, r11, pc}", LOCAL_BYTES);
+}
+
+static LLVMTypeRef function_type(qn_build *b, const char *arguments) {
+  LLVMTypeRef types[8];
+  unsigned count = (unsigned)strlen(arguments);
+  for (unsigned i = 0; i < count; i++) types[i] = arguments[i] == 'p' ? b->u->pointer : b->u->i32;
+  return LLVMFunctionType(b->u->nothing, types, count, 0);
+}
+
+LLVMValueRef qn_dsp_kernel_function(qn_build *b, const qn_dsp_kernel *k) {
+  static const char *const roundings[] = {"relu", "signed", "mulhi"};
+  qn_assembly a = {.arena = &b->u->m->arena};
+  const char *name =
+      qn_format(a.arena, "dsp_%dx4_%s_%s%s", (int)k->pixels, k->wide ? "wide" : "dual",
+                roundings[k->rounding], k->clamps ? "_clamp" : "");
+  LLVMValueRef found = qn_find_assembly(b, name);
+  if (found) return found;
+  writer w = {&a, k, two_sums, 8, {"r2", "r3", "r4", "r5"}, "r2, r3, r4, r5"};
+  if (k->pixels == 1)
+    w = (writer){&a, k, one_sums, 4, {"r10", "r11", "r12", "lr"}, "r10, r11, r12, lr"};
+  write_kernel(&w);
+  return qn_add_assembly(b, name, function_type(b, "ppp"), &a, SAVED_BYTES + LOCAL_BYTES);
+}
+
+/* ------------------------------------------------------------------ windows to pairs */
+
+/* Registers: r0 pairs; r1, r2 the windows' rows; r3 runs; r8, r9 in a row; r10, r11, r12 count. */
+static void write_word(qn_assembly *a, int32_t pixels) {
+  if (pixels == 2)
+    qn_write_lines(a,
+                   "ldr r6, [r8], #4\nldr r7, [r9], #4\nsxtb16 r4, r6\nsxtb16 r5, r7\n"
+                   "sxtb16 r6, r6, ror #8\nsxtb16 r7, r7, ror #8\nstmia.w r0!, {r4, r5, r6, r7}");
+  else
+    qn_write_lines(a, "ldr r5, [r8], #4\nsxtb16 r4, r5\nsxtb16 r5, r5, ror #8\n"
+                      "stmia.w r0!, {r4, r5}");
+}
+
+/* To the next row of all windows; r12 counts them. at: the first row step, from sp. */
+static void write_next_row(qn_assembly *a, int32_t pixels, int32_t at, const char *label) {
+  qn_write_lines(a, "ldr r4, [sp, #%d]\nadd r1, r4", (int)at);
+  if (pixels == 2) qn_write_lines(a, "ldr r4, [sp, #%d]\nadd r2, r4", (int)at + 4);
+  qn_write_lines(a, "subs r12, #1\nbne.w %s", label);
+}
+
+static void write_words(qn_assembly *a, int32_t pixels, int32_t at) {
+  bool two = pixels == 2;
+  qn_write_lines(a, "ldr r12, [r3]\nldr r10, [r3, #12]\ncmp r10, #0\nbeq.w 6f\n1:\nmov r8, r1");
+  if (two) qn_write_lines(a, "mov r9, r2");
+  qn_write_lines(a, "ldr r11, [r3, #4]\n2:\nldr r10, [r3, #12]\ntst r10, #1\nbeq 3f");
+  write_word(a, pixels);
+  qn_write_lines(a, "3:\nlsrs r10, r10, #1\nbeq 5f\n4:");
+  write_word(a, pixels);
+  write_word(a, pixels);
+  qn_write_lines(a, "subs r10, #1\nbne 4b\n5:\nldr r4, [r3, #20]\nadd r8, r4");
+  if (two) qn_write_lines(a, "add r9, r4");
+  qn_write_lines(a, "subs r11, #1\nbne.w 2b");
+  write_next_row(a, pixels, at, "1b");
+  qn_write_lines(a, "6:");
+}
+
+/* The bytes that are left over at the end of every run, as halfwords. */
+static void write_rest(qn_assembly *a, int32_t pixels, int32_t at) {
+  bool two = pixels == 2;
+  qn_write_lines(a, "ldr r10, [r3, #16]\ncmp r10, #0\nbeq.w 9f\nldrd r1, r2, [sp]\nldr r12, [r3]\n"
+                    "6:\nmov r8, r1");
+  if (two) qn_write_lines(a, "mov r9, r2");
+  qn_write_lines(a, "ldr r11, [r3, #4]\n7:\nldr r4, [r3, #12]\nldr r10, [r3, #16]\n"
+                    "add r6, r8, r4, lsl #2");
+  if (two) qn_write_lines(a, "add r7, r9, r4, lsl #2");
+  qn_write_lines(a, "8:\nldrsb r4, [r6], #1");
+  if (two)
+    qn_write_lines(a, "ldrsb r5, [r7], #1\nstrh r4, [r0]\nstrh r5, [r0, #4]\neor r0, r0, #2\n"
+                      "tst r0, #2\nit eq\naddeq r0, #8");
+  else
+    qn_write_lines(a, "strh r4, [r0], #2");
+  qn_write_lines(a, "subs r10, #1\nbne 8b\nldr r4, [r3, #8]\nadd r8, r4");
+  if (two) qn_write_lines(a, "add r9, r4");
+  qn_write_lines(a, "subs r11, #1\nbne 7b");
+  write_next_row(a, pixels, at, "6b");
+  qn_write_lines(a, "9:");
+}
+
+/* Arguments of one pixel are put where those of two pixels are: r2 is the runs, r3 the step. */
+LLVMValueRef qn_dsp_gather_function(qn_build *b, int32_t pixels) {
+  enum { LOCALS = 16 };
+  const char *name = pixels == 2 ? "dsp_gather_2" : "dsp_gather_1";
+  LLVMValueRef found = qn_find_assembly(b, name);
+  if (found) return found;
+  qn_assembly a = {.arena = &b->u->m->arena};
+  int32_t at = pixels == 2 ? LOCALS + SAVED_BYTES : 8;
+  qn_write_lines(&a, "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\nsub sp, #%d", LOCALS);
+  if (pixels == 1) qn_write_lines(&a, "str r3, [sp, #8]\nmov r3, r2");
+  qn_write_lines(&a, "strd r1, r2, [sp]");
+  write_words(&a, pixels, at);
+  write_rest(&a, pixels, at);
+  qn_write_lines(&a, "add sp, #%d\npop {r4, r5, r6, r7, r8, r9, r10, r11, pc}", LOCALS);
+  return qn_add_assembly(b, name, function_type(b, pixels == 2 ? "ppppii" : "pppi"), &a,
+                         SAVED_BYTES + LOCALS);
+}

@@ -1,0 +1,61 @@
+/* Kernels for the DSP extension of ARMv7E-M and ARMv8-M (SMLAD, SXTB16, SMMULR), as assembly.
+ *
+ * Activations are taken apart into words of two int16, "pairs" k, k'; one multiply-add adds both
+ * products. Their order is as SXTB16 leaves it: of four bytes in a row 0 with 2, then 1 with 3; the
+ * bytes that are left over at the end of every run come last, one after the other.
+ *
+ * Weights of four channels, in the order of their use:
+ *   dual  per pair two words; a halfword is 256*a + b for two channels a, b. SMLAD sums 256*A + B,
+ *         after SXTB16 of the word B: A is their difference / 256, exact while it is in 24 bits
+ *   wide  per pair four words: one halfword per weight */
+#ifndef QN_DSP_H
+#define QN_DSP_H
+
+#include "assembly.h"
+
+/* How sums become stored values.
+ *   relu    contract tflite, where nothing below zero is stored: two rounded high products
+ *   signed  contract tflite: ties of negative numbers away from zero
+ *   mulhi   contract mulhi, shr 0 */
+typedef enum { QN_DSP_RELU, QN_DSP_SIGNED, QN_DSP_MULHI } qn_dsp_rounding;
+
+typedef struct {
+  int32_t pixels; /* 2, or 1 */
+  int32_t wide;
+  int32_t rounding; /* qn_dsp_rounding */
+  int32_t clamps;   /* to less than -128..127 */
+} qn_dsp_kernel;
+
+/* The words in front of a stream of weights. Per block of four channels then follow bias, weights,
+ * multipliers, and for tflite 2^(32-shr), four words each; bias: (256*a + b, b) twice when dual. */
+typedef struct {
+  int32_t pair_bytes;   /* of the activations: 8 per pair, 4 for one pixel */
+  int32_t skip_bytes;   /* where the unrolled loop is entered */
+  int32_t stream_bytes; /* of the blocks */
+  int32_t pixel_bytes;  /* from a pixel's results to the next one's */
+  int32_t zero, low, high;
+  int32_t unused;
+} qn_dsp_header;
+
+/* The words in front of all: how windows become pairs. */
+typedef struct {
+  int32_t rows, runs;  /* of the window; runs of bytes per row */
+  int32_t run_step;    /* from a run to the next one, in bytes */
+  int32_t words, rest; /* of a run: of four bytes, and single bytes */
+  int32_t run_rest;    /* run_step - 4*words */
+} qn_dsp_runs;
+
+/* The number of pairs rounded up to what the kernel's steps take. */
+int32_t qn_dsp_round_pairs(const qn_dsp_kernel *k, int32_t pairs);
+int32_t qn_dsp_skip_bytes(const qn_dsp_kernel *k, int32_t pairs);
+
+/* void kernel(const void *pairs, const void *header_and_stream, int8_t *y): channels y[0..] of one
+ * pixel, or of two; pairs: aligned to 4. */
+LLVMValueRef qn_dsp_kernel_function(qn_build *b, const qn_dsp_kernel *k);
+/* void gather(void *pairs, const void *window, [const void *window of the second pixel,]
+ *             const qn_dsp_runs *, int row_step[, int row_step of the second])
+ * row_step: bytes from a row of the window to the next. Pairs of two pixels alternate; what
+ * rounding up adds is not written. */
+LLVMValueRef qn_dsp_gather_function(qn_build *b, int32_t pixels);
+
+#endif

@@ -1,0 +1,395 @@
+/* conv2d_dsp: convolutions and dense layers by SMLAD, two pixels x four channels at a time.
+ *
+ * Two pixels' windows are gathered into pairs of int16 (dsp.h), which serve all channels; windows
+ * that reach beyond the border are copied with their padding first. All results are one row of
+ * pixels; when their number is odd, the second one is computed twice. When there is only one, a
+ * kernel for one pixel runs.
+ *
+ * Channels are taken four at a time, the last four maybe once more; neighbouring blocks of the same
+ * kind, dual or wide, are one call of the kernel for each two pixels.
+ *
+ * The constants are: qn_dsp_runs, qn_border, and per segment a qn_dsp_header and its stream.
+ *
+ * Exactness. x_zero leaves by the bias. Sums are exact modulo 2^32, channel a of a dual pair if it
+ * fits into 24 bits and 256*a + b into 16. Then for tflite, with 2*acc in an int32:
+ *   SMMULR(2*acc, mul) = floor((acc*mul + 2^30) / 2^31), the first rounding
+ *   SMMLAR(v, 2^(32-shr), zero) = floor((v + 2^(shr-1)) / 2^shr) + zero, shr >= 2
+ * The second one wants ties away from zero: v - 1 for negative v. Where the clamp cuts at zero or
+ * above, negative values do not matter. mulhi with shr 0 is SMMLAR itself. */
+#include <string.h>
+#include "../runtime/border.h"
+#include "dsp.h"
+#include "rescale.h"
+#include "window.h"
+
+enum { MOST_SEGMENTS = 24, RUNS_AT = 0, BORDER_AT = 32, STREAMS_AT = 64, WORD = 4 };
+
+typedef struct {
+  int32_t wide, first_channel, blocks;
+  int32_t first_byte; /* of constants */
+} segment;
+
+typedef struct {
+  qn_window g;
+  qn_dsp_kernel kernel; /* `wide` is the segment's */
+  qn_clamping clamping;
+  int32_t padded;                /* some window reaches beyond the border */
+  int32_t pixels;                /* results */
+  int32_t pair_bytes, row_bytes; /* of all pairs; of a row of a window */
+  int32_t segment_count;
+  segment at[MOST_SEGMENTS];
+} conv_shape;
+
+typedef struct {
+  qn_unit *u;
+  const qn_call *call;
+  conv_shape *s;
+  qn_dsp_runs runs;
+  int32_t x_zero, taps;
+  int32_t *tap_at; /* per halfword of the pairs: which tap; -1: none */
+  int32_t pairs;
+  qn_rescaling *channels;
+  int32_t *bias; /* with corrections */
+  unsigned char *bytes;
+  int64_t used, room;
+} packer;
+
+/* ------------------------------------------------------------------ geometry */
+
+static bool reaches_beyond(int32_t before, int32_t out, int32_t stride, int32_t reach, int32_t in) {
+  return before > 0 || (int64_t)(out - 1) * stride - before + reach > in;
+}
+
+static void measure(packer *p) {
+  conv_shape *s = p->s;
+  const qn_window *g = &s->g;
+  int32_t rows = (g->kernel_h - 1) * g->dilation_h + 1;
+  int32_t columns = (g->kernel_w - 1) * g->dilation_w + 1;
+  s->padded = reaches_beyond(g->top, g->out_h, g->stride_h, rows, g->in_h) ||
+              reaches_beyond(g->left, g->out_w, g->stride_w, columns, g->in_w);
+  s->row_bytes = columns * g->in_c;
+  s->pixels = g->batch * g->out_h * g->out_w;
+  s->kernel.pixels = s->pixels > 1 ? 2 : 1;
+  int32_t runs = g->dilation_w == 1 ? 1 : g->kernel_w, bytes = g->kernel_w / runs * g->in_c;
+  p->runs = (qn_dsp_runs){.rows = g->kernel_h, .runs = runs, .run_step = g->dilation_w * g->in_c};
+  p->runs.words = bytes / WORD;
+  p->runs.rest = bytes % WORD;
+  p->runs.run_rest = p->runs.run_step - p->runs.words * WORD;
+  p->taps = g->kernel_h * g->kernel_w * g->in_c;
+  p->pairs = qn_dsp_round_pairs(&s->kernel, (p->taps + 1) / 2);
+  s->pair_bytes = p->pairs * 4 * s->kernel.pixels;
+}
+
+/* The order in which gathering leaves the taps. */
+static void order_taps(packer *p) {
+  static const int32_t order[WORD] = {0, 2, 1, 3};
+  int32_t *to = p->tap_at = qn_alloc(&p->u->m->arena, (size_t)p->pairs * 2 * sizeof *p->tap_at);
+  int32_t runs = p->runs.rows * p->runs.runs, bytes = p->runs.words * WORD + p->runs.rest;
+  for (int32_t run = 0; run < runs; run++)
+    for (int32_t k = 0; k < p->runs.words * WORD; k++)
+      *to++ = run * bytes + k / WORD * WORD + order[k % WORD];
+  for (int32_t run = 0; run < runs; run++)
+    for (int32_t k = p->runs.words * WORD; k < bytes; k++) *to++ = run * bytes + k;
+  while (to < p->tap_at + p->pairs * 2) *to++ = -1;
+}
+
+/* ------------------------------------------------------------------ channels */
+
+static int32_t weight_at(const packer *p, int32_t channel, int32_t k) {
+  const int8_t *w = qn_constant(p->u, p->call->in[1]);
+  int32_t tap = p->tap_at[k];
+  return tap < 0 ? 0 : w[(int64_t)channel * p->taps + tap];
+}
+
+static void prepare_channel(packer *p, int32_t o) {
+  const int8_t *w = qn_constant(p->u, p->call->in[1]);
+  const int32_t *bias = qn_constant(p->u, p->call->in[2]);
+  qn_sums sums = qn_bound_sums(w + (int64_t)o * p->taps, p->taps, 1, p->x_zero, bias ? bias[o] : 0);
+  p->channels[o] = qn_rescaling_of(p->u, p->call, o);
+  p->channels[o].acc_low = sums.low;
+  p->channels[o].acc_high = sums.high;
+  p->bias[o] = (int32_t)(uint32_t)((bias ? bias[o] : 0) - p->x_zero * sums.weights);
+}
+
+static bool fits(const qn_rescaling *r, int bits) {
+  int64_t most = (int64_t)1 << (bits - 1);
+  return r->acc_low >= -most && r->acc_high < most;
+}
+
+/* The roundings are the contract's for this channel. */
+static bool is_exact(const qn_rescaling *r) {
+  if (r->contract == QN_CONTRACT_mulhi) return r->mul >= 0 && r->shr == 0;
+  return r->contract == QN_CONTRACT_tflite && r->mul >= 0 && r->shr >= 2 && r->shr <= 31 &&
+         fits(r, 31);
+}
+
+/* Channel a, a + 1 can be a dual pair. */
+static bool can_pair(const packer *p, int32_t a) {
+  if (!fits(&p->channels[a], 24)) return false;
+  for (int32_t k = 0; k < 2 * p->pairs; k++) {
+    if (256 * weight_at(p, a, k) + weight_at(p, a + 1, k) < INT16_MIN) return false;
+  }
+  return true;
+}
+
+/* ------------------------------------------------------------------ constants */
+
+static void put_word(packer *p, int64_t word) {
+  uint32_t bits = (uint32_t)word;
+  memcpy(p->bytes + p->used, &bits, sizeof bits);
+  p->used += (int64_t)sizeof bits;
+}
+
+static void put_pair(packer *p, int32_t low, int32_t high) {
+  put_word(p, (uint32_t)low % 65536 + (int64_t)((uint32_t)high % 65536) * 65536);
+}
+
+static void put_block(packer *p, int32_t first, bool wide) {
+  for (int32_t i = 0; i < 4; i++) {
+    int64_t bias = p->bias[first + i];
+    put_word(p, !wide && i % 2 == 0 ? 256 * bias + p->bias[first + i + 1] : bias);
+  }
+  for (int32_t k = 0; k < 2 * p->pairs; k += 2)
+    for (int32_t c = first; c < first + 4; c += wide ? 1 : 2) {
+      int32_t low = weight_at(p, c, k), high = weight_at(p, c, k + 1);
+      if (!wide) {
+        low = 256 * low + weight_at(p, c + 1, k);
+        high = 256 * high + weight_at(p, c + 1, k + 1);
+      }
+      put_pair(p, low, high);
+    }
+  for (int32_t i = 0; i < 4; i++) put_word(p, p->channels[first + i].mul);
+  for (int32_t i = 0; i < 4 && p->s->kernel.rounding != QN_DSP_MULHI; i++)
+    put_word(p, (int64_t)1 << (32 - p->channels[first + i].shr));
+}
+
+static int64_t block_bytes(const packer *p, bool wide) {
+  int64_t numbers = p->s->kernel.rounding == QN_DSP_MULHI ? 2 : 3;
+  return 16 * numbers + (int64_t)p->pairs * (wide ? 16 : 8);
+}
+
+/* A header for the segment, filled in when its blocks are known. */
+static bool open_segment(packer *p, bool wide, int32_t first_channel) {
+  conv_shape *s = p->s;
+  if (s->segment_count == MOST_SEGMENTS) return false;
+  s->at[s->segment_count++] =
+      (segment){.wide = wide, .first_channel = first_channel, .first_byte = (int32_t)p->used};
+  p->used += (int64_t)sizeof(qn_dsp_header);
+  return true;
+}
+
+static void write_header(packer *p, const segment *at) {
+  const conv_shape *s = p->s;
+  qn_dsp_kernel kernel = s->kernel;
+  kernel.wide = at->wide;
+  qn_dsp_header h = {.pair_bytes = s->pair_bytes, .pixel_bytes = s->g.out_c};
+  h.skip_bytes = qn_dsp_skip_bytes(&kernel, p->pairs);
+  h.stream_bytes = (int32_t)(at->blocks * block_bytes(p, at->wide));
+  h.zero = s->clamping.zero;
+  h.low = s->clamping.low;
+  h.high = s->clamping.high;
+  memcpy(p->bytes + at->first_byte, &h, sizeof h);
+}
+
+static bool pack(packer *p) {
+  conv_shape *s = p->s;
+  int32_t channels = s->g.out_c;
+  p->used = STREAMS_AT;
+  for (int32_t c = 0; c < channels; c += 4) {
+    bool again = c + 4 > channels; /* the last four, some of them for the second time */
+    int32_t first = again ? channels - 4 : c;
+    bool wide = !can_pair(p, first) || !can_pair(p, first + 2);
+    segment *last = &s->at[s->segment_count - 1];
+    if ((c == 0 || again || last->wide != wide) && !open_segment(p, wide, first)) return false;
+    s->at[s->segment_count - 1].blocks++;
+    if (p->used + block_bytes(p, wide) > p->room) return false;
+    put_block(p, first, wide);
+  }
+  for (int i = 0; i < s->segment_count; i++) write_header(p, &s->at[i]);
+  const qn_window *g = &s->g;
+  const qn_border border = {g->in_h,       g->in_w,      g->in_c,  g->kernel_h,
+                            g->dilation_h, s->row_bytes, p->x_zero};
+  memcpy(p->bytes + RUNS_AT, &p->runs, sizeof p->runs);
+  memcpy(p->bytes + BORDER_AT, &border, sizeof border);
+  return true;
+}
+
+/* ------------------------------------------------------------------ taking */
+
+static bool takes(const qn_unit *u, const qn_call *call, const qn_conv_i8_params *params) {
+  if (params->g.groups != 1 || params->g.out_c < 4 || qn_constant(u, call->in[0])) return false;
+  if (u->options->optimize == QN_OPTIMIZE_SIZE) return false;
+  for (int i = 1; i < call->in_count; i++) {
+    if (call->in[i] && !qn_constant(u, call->in[i])) return false;
+  }
+  return params->contract == QN_CONTRACT_tflite || params->contract == QN_CONTRACT_mulhi;
+}
+
+static void choose_rounding(conv_shape *s, const qn_conv_i8_params *params) {
+  s->clamping = (qn_clamping){params->y_zero, params->low, params->high};
+  s->kernel.clamps = params->low > -128 || params->high < 127;
+  s->kernel.rounding = params->low >= params->y_zero ? QN_DSP_RELU : QN_DSP_SIGNED;
+  if (params->contract == QN_CONTRACT_mulhi) s->kernel.rounding = QN_DSP_MULHI;
+}
+
+bool qn_take_conv2d_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
+  qn_conv_i8_params params;
+  memcpy(&params, call->params, sizeof params);
+  if (!takes(u, call, &params)) return false;
+  conv_shape *s = qn_alloc(&u->m->arena, sizeof *s);
+  s->g = params.g;
+  qn_straighten(&s->g);
+  choose_rounding(s, &params);
+  packer p = {.u = u, .call = call, .s = s, .x_zero = params.x_zero};
+  measure(&p);
+  int64_t blocks = ((int64_t)s->g.out_c + 3) / 4;
+  p.room =
+      STREAMS_AT + MOST_SEGMENTS * (int64_t)sizeof(qn_dsp_header) + blocks * block_bytes(&p, true);
+  if (p.room > INT32_MAX / 4 || (int64_t)p.pairs * 8 > INT32_MAX / 4) return false;
+  order_taps(&p);
+  p.bytes = qn_alloc(&u->m->arena, (size_t)p.room);
+  p.channels = qn_alloc(&u->m->arena, (size_t)s->g.out_c * sizeof *p.channels);
+  p.bias = qn_alloc(&u->m->arena, (size_t)s->g.out_c * sizeof *p.bias);
+  for (int32_t o = 0; o < s->g.out_c; o++) {
+    prepare_channel(&p, o);
+    if (!is_exact(&p.channels[o])) return false;
+  }
+  if (!pack(&p)) return false;
+  job->shape = s;
+  job->shape_bytes = sizeof *s;
+  job->constants = p.bytes;
+  job->constant_bytes = p.used;
+  job->scratch_bytes = s->pair_bytes;
+  if (s->padded) job->scratch_bytes += (int64_t)s->kernel.pixels * s->g.kernel_h * s->row_bytes;
+  return true;
+}
+
+/* ------------------------------------------------------------------ windows */
+
+/* Where a result's window begins: image, row and column of the input. */
+typedef struct {
+  LLVMValueRef image, row, column;
+} position;
+
+typedef struct {
+  qn_build *b;
+  const conv_shape *s;
+  LLVMValueRef y, constants, pairs;
+} walk;
+
+static LLVMValueRef select_if(walk *w, LLVMValueRef when, LLVMValueRef yes, LLVMValueRef no) {
+  return LLVMBuildSelect(w->b->b, when, yes, no, "");
+}
+
+static LLVMValueRef plus(walk *w, LLVMValueRef x, int64_t n) {
+  return LLVMBuildAdd(w->b->b, x, qn_i32(w->b, n), "");
+}
+
+static LLVMValueRef equals(walk *w, LLVMValueRef x, int64_t n) {
+  return LLVMBuildICmp(w->b->b, LLVMIntEQ, x, qn_i32(w->b, n), "");
+}
+
+/* The next result's window, in the next row or image after the last of one. */
+static position next_position(walk *w, position at) {
+  qn_build *b = w->b;
+  const qn_window *g = &w->s->g;
+  at.column = plus(w, at.column, g->stride_w);
+  if (g->out_h == 1 && g->batch == 1) return at;
+  LLVMValueRef row_ends = equals(w, at.column, (int64_t)g->out_w * g->stride_w - g->left);
+  at.column = select_if(w, row_ends, qn_i32(b, -g->left), at.column);
+  at.row = select_if(w, row_ends, plus(w, at.row, g->stride_h), at.row);
+  if (g->batch == 1) return at;
+  LLVMValueRef image_ends = equals(w, at.row, (int64_t)g->out_h * g->stride_h - g->top);
+  LLVMValueRef next = qn_at(b, at.image, (int64_t)g->in_h * g->in_w * g->in_c);
+  at.row = select_if(w, image_ends, qn_i32(b, -g->top), at.row);
+  at.image = select_if(w, image_ends, next, at.image);
+  return at;
+}
+
+/* The window's address and the bytes from row to row, copied to place number `copy` if need be. */
+static void find_window(walk *w, position at, int copy, LLVMValueRef *out_window,
+                        LLVMValueRef *out_step) {
+  qn_build *b = w->b;
+  const conv_shape *s = w->s;
+  const qn_window *g = &s->g;
+  *out_step = qn_i32(b, (int64_t)g->dilation_h * g->in_w * g->in_c);
+  if (!s->padded) {
+    LLVMValueRef row = LLVMBuildMul(b->b, at.row, qn_i32(b, (int64_t)g->in_w * g->in_c), "");
+    LLVMValueRef column = LLVMBuildMul(b->b, at.column, qn_i32(b, g->in_c), "");
+    *out_window = qn_at_index(b, at.image, LLVMBuildAdd(b->b, row, column, ""));
+    return;
+  }
+  LLVMTypeRef types[] = {b->u->pointer, b->u->pointer, b->u->i32, b->u->i32, b->u->pointer};
+  LLVMValueRef to = qn_at(b, w->pairs, s->pair_bytes + (int64_t)copy * g->kernel_h * s->row_bytes);
+  LLVMValueRef arguments[] = {qn_at(b, w->constants, BORDER_AT), at.image, at.row, at.column, to};
+  LLVMTypeRef type = LLVMFunctionType(b->u->pointer, types, 5, 0);
+  LLVMValueRef find = qn_find_assembly(b, "qn_find_window");
+  if (!find) find = LLVMAddFunction(b->u->module, "qn_find_window", type);
+  *out_window = LLVMBuildCall2(b->b, type, find, arguments, 5, "");
+  LLVMValueRef copied = LLVMBuildICmp(b->b, LLVMIntEQ, *out_window, to, "");
+  *out_step = select_if(w, copied, qn_i32(b, s->row_bytes), *out_step);
+}
+
+/* ------------------------------------------------------------------ results */
+
+static void emit_segments(walk *w, LLVMValueRef y) {
+  qn_build *b = w->b;
+  for (int i = 0; i < w->s->segment_count; i++) {
+    const segment *at = &w->s->at[i];
+    qn_dsp_kernel kernel = w->s->kernel;
+    kernel.wide = at->wide;
+    LLVMValueRef arguments[] = {w->pairs, qn_at(b, w->constants, at->first_byte),
+                                qn_at(b, y, at->first_channel)};
+    qn_call_function(b, qn_dsp_kernel_function(b, &kernel), arguments, 3);
+  }
+}
+
+static void emit_one_pixel(walk *w, position at) {
+  qn_build *b = w->b;
+  LLVMValueRef window, step;
+  find_window(w, at, 0, &window, &step);
+  LLVMValueRef arguments[] = {w->pairs, window, qn_at(b, w->constants, RUNS_AT), step};
+  qn_call_function(b, qn_dsp_gather_function(b, 1), arguments, 4);
+  emit_segments(w, w->y);
+}
+
+/* All pixels two by two; when their number is odd, the second round starts with the first one's
+ * second. */
+static void emit_pixels(walk *w, position at) {
+  qn_build *b = w->b;
+  const conv_shape *s = w->s;
+  bool odd = s->pixels % 2 == 1;
+  LLVMValueRef carried[] = {at.image, at.row, at.column, w->y};
+  qn_loop two = qn_begin_loop(b, (s->pixels + 1) / 2, carried, 4);
+  LLVMValueRef window[2], step[2], y = carried[3];
+  position first = {carried[0], carried[1], carried[2]};
+  position second = next_position(w, first), next = next_position(w, second);
+  find_window(w, first, 0, &window[0], &step[0]);
+  find_window(w, second, 1, &window[1], &step[1]);
+  LLVMValueRef arguments[] = {w->pairs, window[0], window[1], qn_at(b, w->constants, RUNS_AT),
+                              step[0],  step[1]};
+  qn_call_function(b, qn_dsp_gather_function(b, 2), arguments, 6);
+  emit_segments(w, y);
+  carried[3] = qn_at(b, y, 2 * (int64_t)s->g.out_c);
+  if (odd) {
+    LLVMValueRef starts = LLVMBuildICmp(b->b, LLVMIntEQ, two.index, qn_index(b, 0), "");
+    next.image = select_if(w, starts, second.image, next.image);
+    next.row = select_if(w, starts, second.row, next.row);
+    next.column = select_if(w, starts, second.column, next.column);
+    carried[3] = select_if(w, starts, qn_at(b, y, s->g.out_c), carried[3]);
+  }
+  carried[0] = next.image;
+  carried[1] = next.row;
+  carried[2] = next.column;
+  qn_end_loop(b, &two);
+}
+
+/* arguments: x, y, constants, scratch. */
+void qn_emit_conv2d_dsp(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
+  walk w = {b, job->shape, arguments[1], arguments[2], arguments[3]};
+  position at = {arguments[0], qn_i32(b, -w.s->g.top), qn_i32(b, -w.s->g.left)};
+  if (w.s->pixels == 1)
+    emit_one_pixel(&w, at);
+  else
+    emit_pixels(&w, at);
+}
