@@ -41,4 +41,14 @@ int32_t qn_apply_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add
 /* The code's integer form is exact for this channel. */
 bool qn_can_rescale_integer(const qn_rescaling *r);
 
+/* -- rescale_add.c: a sum of two int8 values as  rint(a*a_scale + (b*b_scale + offset)),  each product
+ * and sum one fma, the zero points in the offset; clamped afterwards. */
+typedef struct {
+  float a_scale, b_scale, offset;
+} qn_add_numbers;
+/* Finds numbers that give the kernel's result for all pairs of operands. False: none was found. */
+bool qn_prove_add(const qn_add_i8_params *p, qn_add_numbers *out);
+/* The code's value before it is rounded: the proof's model of it. */
+float qn_apply_add(qn_add_numbers n, int32_t a, int32_t b);
+
 #endif

@@ -1,5 +1,6 @@
 /* The proof against brute force: whatever it accepts must agree with the contract at every
  * accumulator in reach, and it must accept nearly all of what networks have. */
+#include <math.h>
 #include "../runtime/check.h"
 #include "../../codegen/rescale.h"
 #include "../../runtime/fixed.h"
@@ -84,6 +85,43 @@ static void check_refusals(void) {
   printf("integer form of another contract: %d\n", qn_can_rescale_integer(&r));
 }
 
+/* As TFLite scales a sum: both operands to twice the larger scale, with 20 bits more. */
+static qn_add_i8_params make_add(void) {
+  qn_add_i8_params p = {.walk = {.dim = {1, 1, 1, 1, 1, 1}}, .left_shift = 20, .high = 127};
+  float a = pick_real(0.01f, 0.2f), b = pick_real(0.01f, 0.2f), most = 2 * (a > b ? a : b);
+  float real[3] = {a / most, b / most, most / (pick_real(0.05f, 0.4f) * (1 << 20))};
+  for (int i = 0; i < 3; i++) {
+    int exponent;
+    p.mul[i] = (int32_t)(frexpf(real[i], &exponent) * 2147483647.0);
+    p.shr[i] = -exponent;
+  }
+  p.op = pick(0, 1) ? QN_ADD : QN_SUB;
+  p.a_zero = pick(-128, 127);
+  p.b_zero = pick(-128, 127);
+  p.y_zero = pick(-128, 127);
+  p.low = pick(0, 1) ? -128 : p.y_zero;
+  return p;
+}
+
+/* All pairs of operands through the kernel, one at a time. */
+static void check_adds(void) {
+  int accepted = 0;
+  for (int i = 0; i < 40; i++) {
+    qn_add_i8_params p = make_add();
+    qn_add_numbers n;
+    if (!qn_prove_add(&p, &n)) continue;
+    accepted++;
+    for (int pair = 0; pair < 65536; pair++) {
+      int8_t a = (int8_t)(pair / 256 - 128), b = (int8_t)(pair % 256 - 128), y;
+      const void *in[] = {&a, &b};
+      qn_kernel_add_i8(&p, in, &y, NULL);
+      check_cases++;
+      if (qn_clamp((int32_t)nearbyintf(qn_apply_add(n, a, b)), p.low, p.high) != y) check_failures++;
+    }
+  }
+  printf("adds: %s\n", accepted >= 36 ? "nearly all" : "few");
+}
+
 int main(void) {
   check_contract("tflite", QN_CONTRACT_tflite, 60);
   check_contract("single", QN_CONTRACT_single, 60);
@@ -91,6 +129,11 @@ int main(void) {
   check_contract("float", QN_CONTRACT_float, 60);
   check_reach();
   check_refusals();
+  check_adds();
+  qn_add_i8_params huge = make_add();
+  huge.shr[2] = -30;
+  qn_add_numbers n;
+  printf("factors above 1000: %d\n", qn_prove_add(&huge, &n));
   printf("rescale: %d failures\n", check_failures);
   return 0;
 }

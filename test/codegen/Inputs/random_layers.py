@@ -146,6 +146,25 @@ def dense_op(rng, model):
     model.results.append((f"%y{index}", y_type))
 
 
+def add_op(rng, model):
+    """A sum or difference of two inputs of one shape, with TFLite's scales."""
+    index = len(model.params)
+    count = rng.choice([rng.randint(2, 300), 64 * rng.randint(1, 5), rng.randint(2, 5000)])
+    scales = [rng.uniform(0.01, 0.2) for _ in range(2)]
+    most = 2 * max(scales)
+    reals = [scales[0] / most, scales[1] / most, most / ((1 << 20) * rng.uniform(0.05, 0.4))]
+    split = [math.frexp(r) for r in reals]
+    zeros = [rng.choice([-128, 0, rng.randint(-128, 127)]) for _ in range(3)]
+    name, low = rng.choice(["qadd", "qsub"]), rng.choice([-128, zeros[2]])
+    for i in range(2):
+        model.params.append(f"%x{index + i} : i8[1,{count}] q(0.5, {zeros[i]})")
+        model.inputs.append(([1, count], noise(rng, count)))
+    y_type = f"i8[1,{count}] q(0.5, {zeros[2]})"
+    attrs = f"mul=[{','.join(str(int(m * (2**31 - 1))) for m, _ in split)}] shr=[{','.join(str(-e) for _, e in split)}]"
+    model.ops.append(f"%y{index} = {name} %x{index}, %x{index + 1} {attrs} left_shift=20 clamp=[{low},127] : {y_type}")
+    model.results.append((f"%y{index}", y_type))
+
+
 def run(model, command, form, extra):
     """Writes what the command answers to NAME.FORMi.npy."""
     inputs = [word for i in range(len(model.inputs)) for word in ("-i", f"{model.name}.in{i}.npy")]
@@ -179,8 +198,10 @@ def main():
     for first in range(0, count, 8):
         model = Model(f"m{first}")
         for _ in range(min(8, count - first)):
-            kind = rng.choice(["conv", "conv", "depthwise", "dense"])
-            if kind == "dense":
+            kind = rng.choice(["conv", "conv", "conv", "depthwise", "depthwise", "dense", "add"])
+            if kind == "add":
+                add_op(rng, model)
+            elif kind == "dense":
                 dense_op(rng, model)
             else:
                 window_op(rng, model, kind == "depthwise")
