@@ -25,6 +25,30 @@ typedef struct {
   const char *numbers;   /* the same as a list */
 } writer;
 
+/* ------------------------------------------------------------------ what kernels can do */
+
+bool qn_dsp_takes(const qn_unit *u, const qn_call *call, const qn_conv_i8_params *p) {
+  if (u->options->optimize == QN_OPTIMIZE_SIZE) return false;
+  if (qn_constant(u, call->in[0])) return false;
+  for (int i = 1; i < call->in_count; i++) {
+    if (call->in[i] && !qn_constant(u, call->in[i])) return false;
+  }
+  return p->contract == QN_CONTRACT_tflite || p->contract == QN_CONTRACT_mulhi;
+}
+
+qn_dsp_kernel qn_dsp_choose_kernel(const qn_conv_i8_params *p) {
+  qn_dsp_kernel k = {.clamps = p->low > -128 || p->high < 127};
+  k.rounding = p->low >= p->y_zero ? QN_DSP_RELU : QN_DSP_SIGNED;
+  if (p->contract == QN_CONTRACT_mulhi) k.rounding = QN_DSP_MULHI;
+  return k;
+}
+
+bool qn_dsp_is_exact(const qn_rescaling *r) {
+  if (r->contract == QN_CONTRACT_mulhi) return r->mul >= 0 && r->shr == 0;
+  return r->contract == QN_CONTRACT_tflite && r->mul >= 0 && r->shr >= 2 && r->shr <= 31 &&
+         r->acc_low >= -(1 << 30) && r->acc_high < 1 << 30;
+}
+
 static int32_t step_bytes(const qn_dsp_kernel *k) {
   if (k->pixels == 2) return k->wide ? 4 + 2 * (4 + 16) : 4 + 4 + 2 * 20;
   return k->wide ? 4 + 4 * (4 + 16) : 4 + 2 * (4 + 4 * 12);

@@ -12,6 +12,7 @@
 #define QN_DSP_H
 
 #include "assembly.h"
+#include "rescale.h"
 
 /* How sums become stored values.
  *   relu    contract tflite, where nothing below zero is stored: two rounded high products
@@ -44,6 +45,13 @@ typedef struct {
   int32_t words, rest; /* of a run: of four bytes, and single bytes */
   int32_t run_rest;    /* run_step - 4*words */
 } qn_dsp_runs;
+
+/* The op's constants are constants, and its contract has a kernel. */
+bool qn_dsp_takes(const qn_unit *u, const qn_call *call, const qn_conv_i8_params *p);
+/* Its rounding and clamps. */
+qn_dsp_kernel qn_dsp_choose_kernel(const qn_conv_i8_params *p);
+/* The rounding is the contract's for this channel's sums. */
+bool qn_dsp_is_exact(const qn_rescaling *r);
 
 /* The number of pairs rounded up to what the kernel's steps take. */
 int32_t qn_dsp_round_pairs(const qn_dsp_kernel *k, int32_t pairs);

@@ -111,21 +111,13 @@ static void prepare_channel(packer *p, int32_t o) {
   p->bias[o] = (int32_t)(uint32_t)((bias ? bias[o] : 0) - p->x_zero * sums.weights);
 }
 
-static bool fits(const qn_rescaling *r, int bits) {
-  int64_t most = (int64_t)1 << (bits - 1);
-  return r->acc_low >= -most && r->acc_high < most;
-}
-
-/* The roundings are the contract's for this channel. */
-static bool is_exact(const qn_rescaling *r) {
-  if (r->contract == QN_CONTRACT_mulhi) return r->mul >= 0 && r->shr == 0;
-  return r->contract == QN_CONTRACT_tflite && r->mul >= 0 && r->shr >= 2 && r->shr <= 31 &&
-         fits(r, 31);
+static bool fits_24_bits(const qn_rescaling *r) {
+  return r->acc_low >= -(1 << 23) && r->acc_high < 1 << 23;
 }
 
 /* Channel a, a + 1 can be a dual pair. */
 static bool can_pair(const packer *p, int32_t a) {
-  if (!fits(&p->channels[a], 24)) return false;
+  if (!fits_24_bits(&p->channels[a])) return false;
   for (int32_t k = 0; k < 2 * p->pairs; k++) {
     if (256 * weight_at(p, a, k) + weight_at(p, a + 1, k) < INT16_MIN) return false;
   }
@@ -216,30 +208,16 @@ static bool pack(packer *p) {
 
 /* ------------------------------------------------------------------ taking */
 
-static bool takes(const qn_unit *u, const qn_call *call, const qn_conv_i8_params *params) {
-  if (params->g.groups != 1 || params->g.out_c < 4 || qn_constant(u, call->in[0])) return false;
-  if (u->options->optimize == QN_OPTIMIZE_SIZE) return false;
-  for (int i = 1; i < call->in_count; i++) {
-    if (call->in[i] && !qn_constant(u, call->in[i])) return false;
-  }
-  return params->contract == QN_CONTRACT_tflite || params->contract == QN_CONTRACT_mulhi;
-}
-
-static void choose_rounding(conv_shape *s, const qn_conv_i8_params *params) {
-  s->clamping = (qn_clamping){params->y_zero, params->low, params->high};
-  s->kernel.clamps = params->low > -128 || params->high < 127;
-  s->kernel.rounding = params->low >= params->y_zero ? QN_DSP_RELU : QN_DSP_SIGNED;
-  if (params->contract == QN_CONTRACT_mulhi) s->kernel.rounding = QN_DSP_MULHI;
-}
-
 bool qn_take_conv2d_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   qn_conv_i8_params params;
   memcpy(&params, call->params, sizeof params);
-  if (!takes(u, call, &params)) return false;
+  if (!qn_dsp_takes(u, call, &params)) return false;
+  if (params.g.groups != 1 || params.g.out_c < 4) return false;
   conv_shape *s = qn_alloc(&u->m->arena, sizeof *s);
   s->g = params.g;
   qn_straighten(&s->g);
-  choose_rounding(s, &params);
+  s->kernel = qn_dsp_choose_kernel(&params);
+  s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
   packer p = {.u = u, .call = call, .s = s, .x_zero = params.x_zero};
   measure(&p);
   int64_t blocks = ((int64_t)s->g.out_c + 3) / 4;
@@ -252,7 +230,7 @@ bool qn_take_conv2d_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   p.bias = qn_alloc(&u->m->arena, (size_t)s->g.out_c * sizeof *p.bias);
   for (int32_t o = 0; o < s->g.out_c; o++) {
     prepare_channel(&p, o);
-    if (!is_exact(&p.channels[o])) return false;
+    if (!qn_dsp_is_exact(&p.channels[o])) return false;
   }
   if (!pack(&p)) return false;
   job->shape = s;
