@@ -3,12 +3,15 @@
  *
  * Of each channel, with x the rows that the pupil's layer reads and y the teacher's answers, both
  * about their means (the bias is a column of its own that always reads 1 and is never rounded):
- *   1. the best real weights t minimise  mean (y - t x)^2 + d |t - w|^2,  w the teacher's weights:
- *      (C + d) (t - w) = mean(x y) - C w,  C = mean(x x'),  d = 1/100 of C's mean diagonal;
+ *   1. the best real weights v minimise  mean (y - v x)^2 + d |v - w|^2,  w the teacher's weights:
+ *      (C + d) (v - w) = mean(x y) - C w,  C = mean(x x'),  d = 1/10 of C's mean diagonal.
+ *      They take back errors of the layers before, but of a hundred samples also what is only
+ *      theirs: the target t is half way, (v + w) / 2;
  *   2. with C + d = R'R, R upper, |R (t - q)|^2 is what integers q cost. From the last column to
- * the first each one is rounded to where it pays best for what those behind it did wrong: q[j] =
- * round(t[j] + sum over k > j of R[j,k] / R[j,j] * (t[k] - q[k])). Columns that matter most, by C's
- * diagonal, come first;
+ *      the first each one is rounded to where it pays best for what those behind it did wrong:
+ *      q[j] = round(t[j] + sum over k > j of R[j,k] / R[j,j] * (t[k] - q[k])).
+ *      Columns that matter most, by C's diagonal, come last, and are rounded first: all others can
+ * pay for them;
  *   3. single columns move to the integer that is best given all others, until none does.
  * Grids of few levels also choose their scale: of those between the largest weight and half of it
  * the one that costs least.
@@ -23,11 +26,13 @@
 
 enum {
   MOST_COLUMNS = 6144,
+  LEAST_ROWS = 2048,
   FEW_LEVELS = 31, /* grids up to -31..31 choose their scale */
   SCALES = 11,
   SWEEPS = 20
 };
-static const double damping = 0.01;
+static const double damping = 0.1;
+static const double most_work = 4e9; /* multiplications for the moments of one layer */
 
 /* One group of channels. Columns are in the order of rounding: column j is order[j] of the layer.
  */
@@ -52,11 +57,18 @@ typedef struct {
 
 /* ------------------------------------------------------------------ moments */
 
-/* Enough rows for the moments: not all, where a picture gives very many. Odd, so that every column
- * of a picture is seen. */
+/* One row of so many is enough, where there are very many. */
 static int64_t row_stride(const qn_layout *l, int64_t rows) {
-  int64_t enough = 2048 + 8 * (int64_t)l->columns;
-  return rows <= enough ? 1 : (rows / enough) | 1;
+  double of_one = (double)l->groups * l->columns * l->columns;
+  double enough = fmax(most_work / of_one, LEAST_ROWS + 2 * (double)l->columns);
+  return (int64_t)ceil((double)rows / enough);
+}
+
+/* Of rows first..first+stride-1 the one to see. A fixed step would fall into step with a picture's
+ * width, and see some of its columns only. */
+static int64_t pick_row(int64_t first, int64_t stride) {
+  uint64_t x = ((uint64_t)first + 1) * UINT64_C(0x9e3779b97f4a7c15);
+  return first + (int64_t)((x >> 33) % (uint64_t)stride);
 }
 
 static void see_rows(const qn_lesson *lesson, int32_t index, qn_normal *s) {
@@ -64,8 +76,8 @@ static void see_rows(const qn_lesson *lesson, int32_t index, qn_normal *s) {
   int64_t rows = lesson->samples * l->pixels, stride = row_stride(l, rows);
   qn_arena a = {0};
   float *row = qn_alloc(&a, (size_t)l->columns * sizeof *row);
-  for (int64_t i = 0; i < rows; i += stride) {
-    int64_t sample = i / l->pixels, pixel = i % l->pixels;
+  for (int64_t i = 0; i + stride <= rows; i += stride) {
+    int64_t row_at = pick_row(i, stride), sample = row_at / l->pixels, pixel = row_at % l->pixels;
     qn_gather_row(l, lesson->x[sample], index, pixel, row);
     qn_add_row(s, row, lesson->want[sample] + pixel * l->channels + index * l->outputs);
   }
@@ -86,7 +98,7 @@ static int by_weight(const void *a, const void *b) {
   return x->column < y->column ? -1 : x->column > y->column;
 }
 
-/* Rounding goes from the last column to the first: what counts most comes last. */
+/* What counts most comes last, and so is rounded first. */
 static void choose_order(qn_arena *a, const qn_normal *s, int32_t *order) {
   int32_t n = s->columns;
   ranked *list = qn_alloc(a, (size_t)n * sizeof *list);
@@ -126,7 +138,7 @@ static void find_target(const work *w, const qn_normal *s, const group *g, int32
     for (int32_t k = 0; k < n; k++) e[i] -= ci[k] * t[k];
   }
   qn_solve(n, g->r, e);
-  for (int32_t k = 0; k < n; k++) t[k] += e[k];
+  for (int32_t k = 0; k < n; k++) t[k] += e[k] / 2;
 }
 
 static bool open_group(work *w, const qn_lesson *lesson, int32_t index) {
