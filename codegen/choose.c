@@ -58,6 +58,14 @@ bool qn_can(const qn_unit *u, qn_capability what) {
   if (what == QN_NEEDS_float_lanes) return qn_float_lanes(u).count > 0;
   if (what == QN_NEEDS_dsp) return machine_has(u, "dsp");
   if (what == QN_NEEDS_mve) return machine_has(u, "mve") && !u->options->soft;
+  if (what == QN_NEEDS_aarch64) return has_triple(u, "aarch64-");
+  if (what == QN_NEEDS_dotprod) return has_triple(u, "aarch64-") && machine_has(u, "dotprod");
+  if (what == QN_NEEDS_i8mm) return has_triple(u, "aarch64-") && machine_has(u, "i8mm");
+  if (what == QN_NEEDS_neon32)
+    return has_triple(u, "armv7-") && machine_has(u, "neon") && !u->options->soft;
+  if (what == QN_NEEDS_rvv) return has_triple(u, "riscv64-") && machine_has(u, "v");
+  if (what == QN_NEEDS_rv64) return has_triple(u, "riscv64-") && machine_has(u, "m");
+  if (what == QN_NEEDS_rv32) return has_triple(u, "riscv32-") && machine_has(u, "m");
   return what == QN_NEEDS_NOTHING;
 }
 

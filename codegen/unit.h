@@ -19,6 +19,13 @@ typedef enum {
   QN_NEEDS_float_lanes,
   QN_NEEDS_dsp,
   QN_NEEDS_mve,
+  QN_NEEDS_aarch64, /* with NEON */
+  QN_NEEDS_dotprod,
+  QN_NEEDS_i8mm,
+  QN_NEEDS_neon32, /* 32-bit ARM */
+  QN_NEEDS_rvv,    /* registers of 128 bits or more */
+  QN_NEEDS_rv64,
+  QN_NEEDS_rv32,
   QN_CAPABILITY_COUNT
 } qn_capability;
 
