@@ -63,8 +63,22 @@ static bool plan_segments(qn_tiles *s, const qn_tile_code *code, int64_t *out_by
   return true;
 }
 
-static bool has_least_weight(const int8_t *w, int64_t count) {
-  return memchr(w, INT8_MIN & 255, (size_t)count) != NULL;
+/* Products of int8 by weights are at most 128 * |w|, and 128 * 255 < 2^15. */
+static bool sums_fit(const int8_t *w, int32_t taps, int32_t group) {
+  for (int32_t first = 0; first < taps; first += group) {
+    int32_t sum = 0;
+    for (int32_t k = first; k < least(first + group, taps); k++) sum += w[k] < 0 ? -w[k] : w[k];
+    if (sum > 255) return false;
+  }
+  return true;
+}
+
+static int32_t choose_group(const qn_tiles *s, const int8_t *w) {
+  int64_t runs = (int64_t)s->p.g.out_c * runs_of(s);
+  int32_t group = QN_MOST_TAPS;
+  for (int64_t i = 0; i < runs && group > 1; i++)
+    while (group > 1 && !sums_fit(w + i * s->p.run_elems, s->p.run_elems, group)) group /= 2;
+  return group;
 }
 
 bool qn_take_tiles(qn_unit *u, const qn_call *call, qn_job *job, const qn_tile_code *code) {
@@ -76,7 +90,7 @@ bool qn_take_tiles(qn_unit *u, const qn_call *call, qn_job *job, const qn_tile_c
   s->run_taps = round_up(s->p.run_elems, code->taps);
   s->copied = !qn_is_unpadded(&s->p) || s->run_taps > s->p.run_elems;
   packer p = {u, call, s, code, qn_constant(u, call->in[1])};
-  s->careful = has_least_weight(p.w, (int64_t)window_taps(s) * s->p.g.out_c);
+  s->group = choose_group(s, p.w);
   int64_t bytes;
   if (!plan_segments(s, code, &bytes)) return false;
   unsigned char *to = qn_alloc(&u->m->arena, (size_t)bytes);

@@ -13,7 +13,7 @@
 #include "fixed_form.h"
 #include "window.h"
 
-enum { QN_MOST_SEGMENTS = 4, QN_MOST_SUMS = 64 };
+enum { QN_MOST_SEGMENTS = 4, QN_MOST_SUMS = 64, QN_MOST_TAPS = 8 };
 
 typedef struct {
   int32_t first_channel, channels, blocks; /* channels per block, the last may lack some */
@@ -26,7 +26,7 @@ typedef struct {
   qn_fixed fixed;
   int32_t copied;   /* the input, into scratch; 16 bytes beyond its end may be read */
   int32_t run_taps; /* of a run, rounded up to whole steps */
-  int32_t careful;  /* some weights are -128 */
+  int32_t group;    /* so many taps of a run (1, 2, 4, 8), from a multiple on, have an int16 sum */
   int32_t segment_count;
   qn_segment at[QN_MOST_SEGMENTS];
 } qn_tiles;
