@@ -75,7 +75,7 @@ const void *qn_constant(const qn_unit *u, const qn_value *v) {
   return place.kind == QN_IN_CONST ? place.value->data : NULL;
 }
 
-static const qn_job *choose(qn_unit *u, const qn_op *op, const bool *can) {
+static qn_job *choose(qn_unit *u, const qn_op *op, const bool *can) {
   qn_call call;
   qn_bind(op, &call);
   for (const qn_emitter *e = qn_emitters; e->name; e++) {
@@ -83,7 +83,6 @@ static const qn_job *choose(qn_unit *u, const qn_op *op, const bool *can) {
     if (e->kernel != call.kernel || !can[e->needs] || !e->take(u, &call, &job)) continue;
     qn_job *kept = qn_alloc(&u->m->arena, sizeof *kept);
     *kept = job;
-    if (job.scratch_bytes > u->scratch_bytes) u->scratch_bytes = job.scratch_bytes;
     return kept;
   }
   return NULL;

@@ -36,6 +36,7 @@ typedef struct {
   bool pic;                    /* position-independent code */
   bool fused;                  /* floats: products and sums may be rounded once */
   bool split;                  /* decoded weights in a memory of their own */
+  bool keep_values;            /* no scratch where a value was: all can be looked at after a run */
   bool selftest;               /* a fourth symbol, NAME_selftest */
   const char *weights_section; /* of the weights, in front of ".NAME_weights"; NULL: ".rodata" */
 } qn_compile_options;

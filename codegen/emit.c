@@ -213,7 +213,7 @@ typedef struct {
 static qn_status find_scratch(emitter *e, const step *s, int64_t *out) {
   *out = 0;
   if (s->job) {
-    *out = s->job->scratch_bytes > 0 ? e->u->scratch : 0;
+    *out = s->job->scratch_bytes > 0 ? s->job->scratch : 0;
   } else if (s->call->scratch_bytes > 0) {
     if (s->scratch < 0)
       return qn_bug("'%s' has no scratch memory", qn_kernel_names[s->call->kernel]);

@@ -9,19 +9,10 @@ typedef struct {
   int32_t count;
 } add_shape;
 
-/* Both operands are walked as the result is: from end to end. */
-static bool is_dense(const qn_broadcast *w) {
-  for (int i = 0; i < QN_KERNEL_RANK - 1; i++) {
-    if (w->dim[i] != 1) return false;
-  }
-  int32_t count = w->dim[QN_KERNEL_RANK - 1];
-  return count > 1 && w->a_stride[QN_KERNEL_RANK - 1] == 1 && w->b_stride[QN_KERNEL_RANK - 1] == 1;
-}
-
 bool qn_take_add_vnni(qn_unit *u, const qn_call *call, qn_job *job) {
   qn_add_i8_params p;
   memcpy(&p, call->params, sizeof p);
-  if (!is_dense(&p.walk) || qn_constant(u, call->in[0]) || qn_constant(u, call->in[1]))
+  if (!qn_is_dense_walk(&p.walk) || qn_constant(u, call->in[0]) || qn_constant(u, call->in[1]))
     return false;
   add_shape *s = qn_alloc(&u->m->arena, sizeof *s);
   if (!qn_prove_add(&p, &s->numbers)) return false;

@@ -194,10 +194,7 @@ static qn_status plan(qn_unit *u) {
   if (codec && codec->scratch_bytes > plan_bytes) plan_bytes = codec->scratch_bytes;
   u->plan_offset = split ? SPLIT_BYTES : u->weights.memory_bytes;
   u->memory_bytes = u->plan_offset + plan_bytes;
-  if (u->scratch_bytes > 0) {
-    u->scratch = (u->memory_bytes + 63) / 64 * 64;
-    u->memory_bytes = u->scratch + u->scratch_bytes;
-  }
+  qn_place_scratch(u);
   int count = 0;
   for (const qn_op *op = u->f->first; op; op = op->next) count++;
   u->kernels = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *u->kernels);

@@ -41,7 +41,10 @@ int32_t qn_apply_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add
 /* The code's integer form is exact for this channel. */
 bool qn_can_rescale_integer(const qn_rescaling *r);
 
-/* -- rescale_add.c: a sum of two int8 values as  rint(a*a_scale + (b*b_scale + offset)),  each product
+/* -- rescale_add.c */
+/* Both operands are walked as the result is: from end to end. */
+bool qn_is_dense_walk(const qn_broadcast *w);
+/* A sum of two int8 values as  rint(a*a_scale + (b*b_scale + offset)),  each product
  * and sum one fma, the zero points in the offset; clamped afterwards. */
 typedef struct {
   float a_scale, b_scale, offset;
@@ -50,5 +53,13 @@ typedef struct {
 bool qn_prove_add(const qn_add_i8_params *p, qn_add_numbers *out);
 /* The code's value before it is rounded: the proof's model of it. */
 float qn_apply_add(qn_add_numbers n, int32_t a, int32_t b);
+
+/* The same in integers: (a*a_factor + b*b_factor + offset) >> shift, no intermediate of which leaves
+ * int32. */
+typedef struct {
+  int32_t a_factor, b_factor, offset, shift;
+} qn_add_integers;
+bool qn_prove_add_integers(const qn_add_i8_params *p, qn_add_integers *out);
+int32_t qn_apply_add_integers(qn_add_integers n, int32_t a, int32_t b);
 
 #endif

@@ -40,6 +40,7 @@ typedef struct {
   const void *constants; /* bytes that the object stores, aligned to 64, in place of the operands' */
   int64_t constant_bytes;
   int64_t scratch_bytes; /* aligned to 64, contents undefined before and after */
+  int64_t scratch;       /* where it is: offset in memory (qn_place_scratch) */
 } qn_job;
 
 /* A row of emitters.def.
@@ -58,7 +59,7 @@ typedef struct qn_emitter {
 } qn_emitter;
 extern const qn_emitter qn_emitters[]; /* ends with a NULL name */
 
-/* Gives every op of u->f that an emitter takes its job: u->jobs, u->scratch_bytes. */
+/* Gives every op of u->f that an emitter takes its job: u->jobs. */
 void qn_choose_kernels(qn_unit *u);
 bool qn_can(const qn_unit *u, qn_capability what);
 /* Vector registers that compute floats as single operations do, denormals included: how many floats
@@ -70,6 +71,10 @@ typedef struct {
 qn_lanes qn_float_lanes(const qn_unit *u);
 /* The data of a constant operand (or a view of one); NULL when it is no constant or absent. */
 const void *qn_constant(const qn_unit *u, const qn_value *v);
+
+/* -- scratch.c: gives every job's scratch its place; raises u->memory_bytes when one is behind the
+ * plan's memory. */
+void qn_place_scratch(qn_unit *u);
 
 /* -- weights.c: where constants are, in the object and when the model runs. */
 typedef struct {
@@ -122,9 +127,8 @@ struct qn_unit {
   qn_module *m;
   const qn_func *f;
   const qn_compile_options *options;
-  const qn_job **jobs; /* by op of f, in order; NULL: the runtime's kernel */
+  qn_job **jobs; /* by op of f, in order; NULL: the runtime's kernel */
   qn_body *bodies;
-  int64_t scratch_bytes, scratch; /* what all jobs share: so many bytes, at this offset of memory */
   qn_weight_plan weights;
   int64_t memory_bytes; /* what is in front of the plan's memory, that, and the jobs' scratch */
   int64_t plan_offset;  /* in front of it: decoded weights or, if they are split off, their address */
