@@ -17,8 +17,8 @@
  * The second one wants ties away from zero: v - 1 for negative v. Where the clamp cuts at zero or
  * above, negative values do not matter. mulhi with shr 0 is SMMLAR itself. */
 #include <string.h>
-#include "../runtime/border.h"
 #include "dsp.h"
+#include "pixels.h"
 #include "rescale.h"
 #include "window.h"
 
@@ -33,9 +33,9 @@ typedef struct {
   qn_window g;
   qn_dsp_kernel kernel; /* `wide` is the segment's */
   qn_clamping clamping;
-  int32_t padded;                /* some window reaches beyond the border */
-  int32_t pixels;                /* results */
-  int32_t pair_bytes, row_bytes; /* of all pairs; of a row of a window */
+  int32_t padded;     /* some window reaches beyond the border */
+  int32_t pixels;     /* results */
+  int32_t pair_bytes; /* of all pairs */
   int32_t segment_count;
   segment at[MOST_SEGMENTS];
 } conv_shape;
@@ -56,18 +56,10 @@ typedef struct {
 
 /* ------------------------------------------------------------------ geometry */
 
-static bool reaches_beyond(int32_t before, int32_t out, int32_t stride, int32_t reach, int32_t in) {
-  return before > 0 || (int64_t)(out - 1) * stride - before + reach > in;
-}
-
 static void measure(packer *p) {
   conv_shape *s = p->s;
   const qn_window *g = &s->g;
-  int32_t rows = (g->kernel_h - 1) * g->dilation_h + 1;
-  int32_t columns = (g->kernel_w - 1) * g->dilation_w + 1;
-  s->padded = reaches_beyond(g->top, g->out_h, g->stride_h, rows, g->in_h) ||
-              reaches_beyond(g->left, g->out_w, g->stride_w, columns, g->in_w);
-  s->row_bytes = columns * g->in_c;
+  s->padded = qn_needs_border(g);
   s->pixels = g->batch * g->out_h * g->out_w;
   s->kernel.pixels = s->pixels > 1 ? 2 : 1;
   int32_t runs = g->dilation_w == 1 ? 1 : g->kernel_w, bytes = g->kernel_w / runs * g->in_c;
@@ -198,9 +190,7 @@ static bool pack(packer *p) {
     put_block(p, first, wide);
   }
   for (int i = 0; i < s->segment_count; i++) write_header(p, &s->at[i]);
-  const qn_window *g = &s->g;
-  const qn_border border = {g->in_h,       g->in_w,      g->in_c,  g->kernel_h,
-                            g->dilation_h, s->row_bytes, p->x_zero};
+  const qn_border border = qn_border_of(&s->g, p->x_zero);
   memcpy(p->bytes + RUNS_AT, &p->runs, sizeof p->runs);
   memcpy(p->bytes + BORDER_AT, &border, sizeof border);
   return true;
@@ -238,77 +228,18 @@ bool qn_take_conv2d_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   job->constants = p.bytes;
   job->constant_bytes = p.used;
   job->scratch_bytes = s->pair_bytes;
-  if (s->padded) job->scratch_bytes += (int64_t)s->kernel.pixels * s->g.kernel_h * s->row_bytes;
+  if (s->padded) job->scratch_bytes += s->kernel.pixels * qn_window_bytes(&s->g);
   return true;
 }
 
-/* ------------------------------------------------------------------ windows */
-
-/* Where a result's window begins: image, row and column of the input. */
-typedef struct {
-  LLVMValueRef image, row, column;
-} position;
+/* ------------------------------------------------------------------ results */
 
 typedef struct {
   qn_build *b;
   const conv_shape *s;
   LLVMValueRef y, constants, pairs;
+  qn_pixels pixels;
 } walk;
-
-static LLVMValueRef select_if(walk *w, LLVMValueRef when, LLVMValueRef yes, LLVMValueRef no) {
-  return LLVMBuildSelect(w->b->b, when, yes, no, "");
-}
-
-static LLVMValueRef plus(walk *w, LLVMValueRef x, int64_t n) {
-  return LLVMBuildAdd(w->b->b, x, qn_i32(w->b, n), "");
-}
-
-static LLVMValueRef equals(walk *w, LLVMValueRef x, int64_t n) {
-  return LLVMBuildICmp(w->b->b, LLVMIntEQ, x, qn_i32(w->b, n), "");
-}
-
-/* The next result's window, in the next row or image after the last of one. */
-static position next_position(walk *w, position at) {
-  qn_build *b = w->b;
-  const qn_window *g = &w->s->g;
-  at.column = plus(w, at.column, g->stride_w);
-  if (g->out_h == 1 && g->batch == 1) return at;
-  LLVMValueRef row_ends = equals(w, at.column, (int64_t)g->out_w * g->stride_w - g->left);
-  at.column = select_if(w, row_ends, qn_i32(b, -g->left), at.column);
-  at.row = select_if(w, row_ends, plus(w, at.row, g->stride_h), at.row);
-  if (g->batch == 1) return at;
-  LLVMValueRef image_ends = equals(w, at.row, (int64_t)g->out_h * g->stride_h - g->top);
-  LLVMValueRef next = qn_at(b, at.image, (int64_t)g->in_h * g->in_w * g->in_c);
-  at.row = select_if(w, image_ends, qn_i32(b, -g->top), at.row);
-  at.image = select_if(w, image_ends, next, at.image);
-  return at;
-}
-
-/* The window's address and the bytes from row to row, copied to place number `copy` if need be. */
-static void find_window(walk *w, position at, int copy, LLVMValueRef *out_window,
-                        LLVMValueRef *out_step) {
-  qn_build *b = w->b;
-  const conv_shape *s = w->s;
-  const qn_window *g = &s->g;
-  *out_step = qn_i32(b, (int64_t)g->dilation_h * g->in_w * g->in_c);
-  if (!s->padded) {
-    LLVMValueRef row = LLVMBuildMul(b->b, at.row, qn_i32(b, (int64_t)g->in_w * g->in_c), "");
-    LLVMValueRef column = LLVMBuildMul(b->b, at.column, qn_i32(b, g->in_c), "");
-    *out_window = qn_at_index(b, at.image, LLVMBuildAdd(b->b, row, column, ""));
-    return;
-  }
-  LLVMTypeRef types[] = {b->u->pointer, b->u->pointer, b->u->i32, b->u->i32, b->u->pointer};
-  LLVMValueRef to = qn_at(b, w->pairs, s->pair_bytes + (int64_t)copy * g->kernel_h * s->row_bytes);
-  LLVMValueRef arguments[] = {qn_at(b, w->constants, BORDER_AT), at.image, at.row, at.column, to};
-  LLVMTypeRef type = LLVMFunctionType(b->u->pointer, types, 5, 0);
-  LLVMValueRef find = qn_find_assembly(b, "qn_find_window");
-  if (!find) find = LLVMAddFunction(b->u->module, "qn_find_window", type);
-  *out_window = LLVMBuildCall2(b->b, type, find, arguments, 5, "");
-  LLVMValueRef copied = LLVMBuildICmp(b->b, LLVMIntEQ, *out_window, to, "");
-  *out_step = select_if(w, copied, qn_i32(b, s->row_bytes), *out_step);
-}
-
-/* ------------------------------------------------------------------ results */
 
 static void emit_segments(walk *w, LLVMValueRef y) {
   qn_build *b = w->b;
@@ -322,52 +253,35 @@ static void emit_segments(walk *w, LLVMValueRef y) {
   }
 }
 
-static void emit_one_pixel(walk *w, position at) {
+static void emit_one_pixel(walk *w, qn_position at) {
   qn_build *b = w->b;
   LLVMValueRef window, step;
-  find_window(w, at, 0, &window, &step);
+  qn_emit_window(&w->pixels, at, 0, &window, &step);
   LLVMValueRef arguments[] = {w->pairs, window, qn_at(b, w->constants, RUNS_AT), step};
   qn_call_function(b, qn_dsp_gather_function(b, 1), arguments, 4);
   emit_segments(w, w->y);
 }
 
-/* All pixels two by two; when their number is odd, the second round starts with the first one's
- * second. */
-static void emit_pixels(walk *w, position at) {
-  qn_build *b = w->b;
-  const conv_shape *s = w->s;
-  bool odd = s->pixels % 2 == 1;
-  LLVMValueRef carried[] = {at.image, at.row, at.column, w->y};
-  qn_loop two = qn_begin_loop(b, (s->pixels + 1) / 2, carried, 4);
-  LLVMValueRef window[2], step[2], y = carried[3];
-  position first = {carried[0], carried[1], carried[2]};
-  position second = next_position(w, first), next = next_position(w, second);
-  find_window(w, first, 0, &window[0], &step[0]);
-  find_window(w, second, 1, &window[1], &step[1]);
-  LLVMValueRef arguments[] = {w->pairs, window[0], window[1], qn_at(b, w->constants, RUNS_AT),
+static void emit_two_pixels(const void *of, qn_position first, qn_position second, LLVMValueRef y) {
+  walk *w = (walk *)of;
+  LLVMValueRef window[2], step[2];
+  qn_emit_window(&w->pixels, first, 0, &window[0], &step[0]);
+  qn_emit_window(&w->pixels, second, 1, &window[1], &step[1]);
+  LLVMValueRef arguments[] = {w->pairs, window[0], window[1], qn_at(w->b, w->constants, RUNS_AT),
                               step[0],  step[1]};
-  qn_call_function(b, qn_dsp_gather_function(b, 2), arguments, 6);
+  qn_call_function(w->b, qn_dsp_gather_function(w->b, 2), arguments, 6);
   emit_segments(w, y);
-  carried[3] = qn_at(b, y, 2 * (int64_t)s->g.out_c);
-  if (odd) {
-    LLVMValueRef starts = LLVMBuildICmp(b->b, LLVMIntEQ, two.index, qn_index(b, 0), "");
-    next.image = select_if(w, starts, second.image, next.image);
-    next.row = select_if(w, starts, second.row, next.row);
-    next.column = select_if(w, starts, second.column, next.column);
-    carried[3] = select_if(w, starts, qn_at(b, y, s->g.out_c), carried[3]);
-  }
-  carried[0] = next.image;
-  carried[1] = next.row;
-  carried[2] = next.column;
-  qn_end_loop(b, &two);
 }
 
 /* arguments: x, y, constants, scratch. */
 void qn_emit_conv2d_dsp(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
-  walk w = {b, job->shape, arguments[1], arguments[2], arguments[3]};
-  position at = {arguments[0], qn_i32(b, -w.s->g.top), qn_i32(b, -w.s->g.left)};
-  if (w.s->pixels == 1)
-    emit_one_pixel(&w, at);
+  const conv_shape *s = job->shape;
+  walk w = {b, s, arguments[1], arguments[2], arguments[3], {0}};
+  w.pixels = (qn_pixels){.b = b, .g = &s->g, .padded = s->padded};
+  w.pixels.border = qn_at(b, w.constants, BORDER_AT);
+  w.pixels.copies = qn_at(b, w.pairs, s->pair_bytes);
+  if (s->pixels == 1)
+    emit_one_pixel(&w, qn_first_position(b, &s->g, arguments[0]));
   else
-    emit_pixels(&w, at);
+    qn_emit_pairs_of_pixels(&w.pixels, arguments[0], w.y, emit_two_pixels, &w);
 }
