@@ -75,12 +75,20 @@ const void *qn_constant(const qn_unit *u, const qn_value *v) {
   return place.kind == QN_IN_CONST ? place.value->data : NULL;
 }
 
+/* Codes are made for weights in the model's order; in a kernel's own they take up to half as much
+ * again. Who wants them coded wants them small, unless speed counts most. */
+static bool is_welcome(const qn_unit *u, const qn_job *job) {
+  bool small = u->options->weights == QN_WEIGHTS_CODED && u->options->optimize != QN_OPTIMIZE_SPEED;
+  return job->constant_bytes == 0 || !small;
+}
+
 static qn_job *choose(qn_unit *u, const qn_op *op, const bool *can) {
   qn_call call;
   qn_bind(op, &call);
   for (const qn_emitter *e = qn_emitters; e->name; e++) {
     qn_job job = {.emitter = e};
     if (e->kernel != call.kernel || !can[e->needs] || !e->take(u, &call, &job)) continue;
+    if (!is_welcome(u, &job)) continue;
     qn_job *kept = qn_alloc(&u->m->arena, sizeof *kept);
     *kept = job;
     return kept;

@@ -15,54 +15,6 @@ typedef struct {
   qn_layer_scores layers;
 } qn_score;
 
-/* The index of the largest of one sample's elements; the first of several. */
-static int64_t argmax(const qn_type *t, const void *data, int64_t sample) {
-  int64_t size = qn_count(t), best = 0;
-  for (int64_t i = 1; i < size; i++)
-    if (qn_real_at(t, data, sample * size + i) > qn_real_at(t, data, sample * size + best))
-      best = i;
-  return best;
-}
-
-/* Labels as real numbers, one per sample; NULL when none are given. */
-static qn_status read_labels(qn_arena *a, const char *path, int64_t samples, double **out) {
-  qn_stack stack;
-  *out = NULL;
-  if (!path) return QN_OK;
-  QN_TRY(qn_read_stack(a, path, &stack));
-  const qn_type *type = &stack.type;
-  if (type->elem != QN_u8 && type->elem != QN_i8 && type->elem != QN_i16 && type->elem != QN_i32 &&
-      type->elem != QN_i64)
-    return qn_error(&stack.src, qn_nowhere, "labels must be integers, got %s",
-                    qn_elem_name(type->elem));
-  if (qn_count(type) != samples)
-    return qn_error(&stack.src, qn_nowhere, "%" PRId64 " labels for %" PRId64 " samples",
-                    qn_count(type), samples);
-  *out = qn_alloc(a, (size_t)samples * sizeof **out);
-  for (int64_t n = 0; n < samples; n++) (*out)[n] = (double)qn_int_at(type->elem, stack.data, n);
-  return QN_OK;
-}
-
-/* How many samples' largest elements are the labels'; -1 without labels. */
-static int64_t count_right(const qn_type *t, const void *results, const double *labels,
-                           int64_t samples) {
-  int64_t right = 0;
-  for (int64_t n = 0; labels && n < samples; n++)
-    right += (double)argmax(t, results, n) == labels[n];
-  return labels ? right : -1;
-}
-
-static double sqnr(const qn_type *t, const void *x, const qn_type *ref_type, const void *ref,
-                   int64_t count) {
-  double signal = 0, noise = 0;
-  for (int64_t i = 0; i < count; i++) {
-    double want = qn_real_at(ref_type, ref, i), got = qn_real_at(t, x, i);
-    signal += want * want;
-    noise += (want - got) * (want - got);
-  }
-  return noise == 0 ? INFINITY : 10 * log10(signal / noise);
-}
-
 static qn_status score_against(const qn_options *o, const qn_options *plain, qn_runner *r,
                                void *const *results, const double *labels, qn_score *score) {
   qn_runner ref;
@@ -80,14 +32,14 @@ static qn_status score_against(const qn_options *o, const qn_options *plain, qn_
                            qn_type_text(&r->m->arena, ref_type), qn_type_text(&r->m->arena, t));
       break;
     }
-    score->sqnr[i] = sqnr(t, results[i], ref_type, wanted[i], count * qn_count(t));
+    score->sqnr[i] = qn_sqnr(t, results[i], ref_type, wanted[i], count * qn_count(t));
   }
   if (status == QN_OK) {
-    score->ref_right = count_right(&ref.f->results[0]->type, wanted[0], labels, count);
+    score->ref_right = qn_count_right(&ref.f->results[0]->type, wanted[0], labels, count);
     score->agreed = 0;
     for (int64_t n = 0; n < count; n++)
-      score->agreed += argmax(&r->f->results[0]->type, results[0], n) ==
-                       argmax(&ref.f->results[0]->type, wanted[0], n);
+      score->agreed += qn_argmax(&r->f->results[0]->type, results[0], n) ==
+                       qn_argmax(&ref.f->results[0]->type, wanted[0], n);
   }
   qn_close_runner(&ref);
   return status;
@@ -146,12 +98,9 @@ static qn_status evaluate(const qn_options *o, const char *path, qn_runner *r) {
   void *results[QN_MAX_IN];
   QN_TRY(qn_run_samples(r, &o->input, &score.samples, results));
   double *labels;
-  QN_TRY(read_labels(&r->m->arena, o->labels, score.samples, &labels));
-  score.right = count_right(&r->f->results[0]->type, results[0], labels, score.samples);
-  qn_options plain = *o; /* the other model as it is in its file */
-  plain.quantize = "float";
-  plain.config = NULL;
-  plain.calibrate.count = 0;
+  QN_TRY(qn_read_labels(&r->m->arena, o->labels, score.samples, &labels));
+  score.right = qn_count_right(&r->f->results[0]->type, results[0], labels, score.samples);
+  qn_options plain = qn_plain_options(o);
   if (o->against) QN_TRY(score_against(o, &plain, r, results, labels, &score));
   if (o->layers) QN_TRY(qn_score_layers(&r->m->arena, path, o, &plain, &score.layers));
   print_score(&score, r->f, o->json);

@@ -45,6 +45,8 @@ static void help_contracts(void) {
 static void help_schemes(void) {
 #define QN_SCHEME(name, weights, activations, doc) print_row(#name, doc);
 #include "../passes/quantize.def"
+#define QN_SEARCH(name, doc) print_row(#name, doc);
+#include "../passes/quantize.def"
 }
 
 static void help_recovery(void) {

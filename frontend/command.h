@@ -66,6 +66,8 @@ qn_status qn_get_pass_options(const qn_options *o, qn_pass_options *out) QN_MUST
 /* Loads path into m, quantizes it as o and the file ask for, and runs the default pipeline; its
  * main function in out. */
 qn_status qn_prepare(const char *path, const qn_options *o, qn_module *m, qn_func **out) QN_MUST_CHECK;
+/* o for a model as it is in its file, not quantized. */
+qn_options qn_plain_options(const qn_options *o);
 /* The code generator's options for a target row and a symbol prefix; NULL takes o's or the default. */
 qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_compile_options *out) QN_MUST_CHECK;
 
@@ -124,8 +126,17 @@ qn_status qn_run_samples(qn_runner *r, const qn_texts *files, int64_t *out_count
                          void *out_results[QN_MAX_IN]) QN_MUST_CHECK;
 
 /* -- scheme.c: what the user asks of quantization. */
+typedef enum {
+  QN_SEARCH_none,
+#define QN_SEARCH(name, doc) QN_SEARCH_##name,
+#include "../passes/quantize.def"
+} qn_search;
+
 typedef struct {
   bool on;
+  qn_search search; /* of the layers' levels */
+  double max_drop;  /* of a search: points of accuracy that may be lost */
+  const char *labels; /* of the calibration samples; NULL: the float model's answers count */
   qn_scheme scheme;
   qn_texts files; /* samples, one file per input, or one of statistics; none: no calibration data */
 } qn_quantization;
@@ -145,6 +156,17 @@ void qn_close_observer(qn_runner *r); /* leaves m */
 const void *qn_peek(const qn_runner *r, const qn_sample *s, const qn_value *v);
 /* Places for the results of one run, in a. */
 void qn_alloc_outputs(qn_arena *a, const qn_func *f, qn_sample *s);
+
+/* -- score.c: answers compared. */
+/* The index of the largest of one sample's elements; the first of several. */
+int64_t qn_argmax(const qn_type *t, const void *data, int64_t sample);
+/* Labels as real numbers, one per sample; NULL when path is. */
+qn_status qn_read_labels(qn_arena *a, const char *path, int64_t samples, double **out) QN_MUST_CHECK;
+/* How many samples' largest elements are the labels'; -1 without labels. */
+int64_t qn_count_right(const qn_type *t, const void *results, const double *labels, int64_t samples);
+/* Signal to quantization noise, dB: 10 log10(sum ref^2 / sum (ref - x)^2) of count elements' real
+ * values; infinite when they are equal. */
+double qn_sqnr(const qn_type *t, const void *x, const qn_type *ref_type, const void *ref, int64_t count);
 
 /* -- layers.c: how far a model's layers are from another's. */
 typedef struct {
@@ -176,5 +198,11 @@ qn_status qn_open_calibration(const qn_options *o, qn_module *m, const qn_texts 
 /* What comes before calibration: what is observed is what will be quantized. */
 qn_status qn_prepare_float(qn_module *m, const qn_pass_options *passes) QN_MUST_CHECK;
 qn_status qn_quantize(const qn_options *o, qn_module *m) QN_MUST_CHECK;
+/* The same once it is known what is asked for, and the search is done. */
+qn_status qn_apply_quantization(const qn_options *o, const qn_quantization *q, qn_module *m) QN_MUST_CHECK;
+
+/* -- search.c: sets the levels of q's layers as q->search says, for the model in m's file; prints
+ *    why to standard error. */
+qn_status qn_search_levels(const qn_options *o, qn_module *m, qn_quantization *q) QN_MUST_CHECK;
 
 #endif

@@ -19,6 +19,7 @@ static void print_contracts(FILE *to) {
 
 static void print_schemes(FILE *to) {
 #define QN_SCHEME(name, weights, activations, doc) fputs(" " #name, to);
+#define QN_SEARCH(name, doc) fputs(" " #name, to);
 #include "../passes/quantize.def"
 }
 

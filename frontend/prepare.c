@@ -29,6 +29,14 @@ qn_status qn_get_pass_options(const qn_options *o, qn_pass_options *out) {
   return find_contract(o->contract, &out->contract);
 }
 
+qn_options qn_plain_options(const qn_options *o) {
+  qn_options plain = *o;
+  plain.quantize = "float";
+  plain.config = NULL;
+  plain.calibrate.count = 0;
+  return plain;
+}
+
 qn_status qn_prepare(const char *path, const qn_options *o, qn_module *m, qn_func **out) {
   qn_pass_options passes;
   QN_TRY(qn_get_pass_options(o, &passes));

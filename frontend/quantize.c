@@ -44,19 +44,24 @@ static bool has_range(const qn_module *m) {
   return false;
 }
 
-qn_status qn_quantize(const qn_options *o, qn_module *m) {
+qn_status qn_apply_quantization(const qn_options *o, const qn_quantization *q, qn_module *m) {
   qn_pass_options passes;
-  qn_quantization q;
   qn_calibration calibration;
+  QN_TRY(qn_get_pass_options(o, &passes));
+  passes.scheme = &q->scheme;
+  QN_TRY(qn_prepare_float(m, &passes));
+  QN_TRY(qn_check_quantizable(m, &q->scheme));
+  QN_TRY(qn_open_calibration(o, m, &q->files, &calibration, &passes));
+  bool ranges_only = q->files.count == 0 && has_range(m);
+  return qn_run_passes(m, list_passes(&m->arena, &q->scheme, !ranges_only), &passes);
+}
+
+qn_status qn_quantize(const qn_options *o, qn_module *m) {
+  qn_quantization q;
   QN_TRY(qn_get_quantization(o, m, &q));
   if (!q.on && o->calibrate.count)
     return qn_io_error("quern", "--calibrate without --quantize, --config or a section 'quantize'");
   if (!q.on) return QN_OK;
-  QN_TRY(qn_get_pass_options(o, &passes));
-  passes.scheme = &q.scheme;
-  QN_TRY(qn_prepare_float(m, &passes));
-  QN_TRY(qn_check_quantizable(m, &q.scheme));
-  QN_TRY(qn_open_calibration(o, m, &q.files, &calibration, &passes));
-  bool ranges_only = q.files.count == 0 && has_range(m);
-  return qn_run_passes(m, list_passes(&m->arena, &q.scheme, !ranges_only), &passes);
+  if (q.search != QN_SEARCH_none) QN_TRY(qn_search_levels(o, m, &q));
+  return qn_apply_quantization(o, &q, m);
 }

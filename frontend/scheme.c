@@ -2,6 +2,7 @@
  * `quantize` section or of --config, and --io, each stronger than the one before.
  *
  * A key is a row of the table below with the function that reads its value. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include "yaml_model.h"
@@ -18,6 +19,8 @@ static qn_arena *arena_of(reader *r) { return &r->y.m->arena; }
 
 static const char *const scheme_names[] = {
 #define QN_SCHEME(name, weights, activations, doc) #name,
+#include "../passes/quantize.def"
+#define QN_SEARCH(name, doc) #name,
 #include "../passes/quantize.def"
     NULL};
 static const qn_weight_form scheme_weights[] = {
@@ -71,11 +74,18 @@ static qn_status read_word(reader *r, const qn_node *n, const char *what, const 
 
 /* ------------------------------------------------------------------ keys */
 
+/* A row of the schemes or, behind them, of the searches, which start from int8. */
+static void set_scheme(qn_quantization *out, int i) {
+  const int schemes = sizeof scheme_weights / sizeof *scheme_weights;
+  out->search = i < schemes ? QN_SEARCH_none : (qn_search)(i - schemes + 1);
+  out->scheme.weights = i < schemes ? scheme_weights[i] : QN_WEIGHT_FORM_int8;
+  out->scheme.activations = i < schemes ? scheme_activations[i] : QN_ACTIVATION_FORM_int8;
+}
+
 static qn_status read_scheme(reader *r, const qn_node *n) {
   int i;
   QN_TRY(read_word(r, n, "'scheme'", scheme_names, &i));
-  r->out->scheme.weights = scheme_weights[i];
-  r->out->scheme.activations = scheme_activations[i];
+  set_scheme(r->out, i);
   return QN_OK;
 }
 
@@ -164,7 +174,7 @@ static qn_status read_recover(reader *r, const qn_node *n) {
   return QN_OK;
 }
 
-/* ------------------------------------------------------------------ layers that stay float */
+/* ------------------------------------------------------------------ layers by name */
 
 /* The value of a layer of that name, and its function. */
 static const qn_value *find_value(const qn_module *m, const char *name, const qn_func **out) {
@@ -187,12 +197,8 @@ static qn_status refuse_layer(reader *r, const qn_node *n) {
   const char **names = qn_alloc(arena_of(r), ((size_t)count_layers(r->y.m) + 1) * sizeof *names);
   for (const qn_func *f = r->y.m->funcs; f; f = f->next)
     for (const qn_op *op = f->first; op; op = op->next) names[count++] = op->out->name;
-  return qn_error(r->y.src, n->loc, "no layer or op '%s' to keep float%s", n->text,
+  return qn_error(r->y.src, n->loc, "no layer or op '%s'%s", n->text,
                   qn_suggest_key(arena_of(r), n->text, names));
-}
-
-static void keep(reader *r, const char **names, const char *name) {
-  names[r->out->scheme.keep_count++] = name;
 }
 
 /* Whether the passes that come before quantization put a layer under the name of this user of it.
@@ -202,16 +208,17 @@ static bool gives_name(const qn_op *op) {
          op->code == QN_OP_batch_norm;
 }
 
-/* The layer, and under which names it may be known by the time that insert-qdq runs. */
-static qn_status keep_layer(reader *r, const qn_node *n, const char **names) {
+/* The layer, and under which names it may be known by the time that insert-qdq runs: added to
+ * names, which has room for one per layer. */
+static qn_status find_layer(reader *r, const qn_node *n, const char **names, int *count) {
   qn_opcode unused;
   const qn_func *f;
   const qn_value *v = find_value(r->y.m, n->text, &f);
   if (!v && !qn_find_op(n->text, strlen(n->text), &unused)) return refuse_layer(r, n);
-  keep(r, names, n->text);
+  names[(*count)++] = n->text;
   for (const qn_op *op = v ? qn_only_user(f, v) : NULL; op && gives_name(op);
        op = qn_only_user(f, op->out))
-    keep(r, names, op->out->name);
+    names[(*count)++] = op->out->name;
   return QN_OK;
 }
 
@@ -222,7 +229,40 @@ static qn_status read_keep_float(reader *r, const qn_node *n) {
   const char **names = qn_alloc(arena_of(r), (count * layers + 1) * sizeof *names);
   r->out->scheme.keep = names;
   r->out->scheme.keep_count = 0;
-  for (size_t i = 0; i < count; i++) QN_TRY(keep_layer(r, one ? n : n->item[i], names));
+  for (size_t i = 0; i < count; i++)
+    QN_TRY(find_layer(r, one ? n : n->item[i], names, &r->out->scheme.keep_count));
+  return QN_OK;
+}
+
+/* 2*most + 1 levels: as many on either side of 0. */
+static qn_status read_level_count(reader *r, const qn_node *n, int32_t *out_most) {
+  double levels = qn_is_number(n) ? strtod(n->text, NULL) : 0;
+  if (!(levels >= 3 && levels <= 255 && fmod(levels, 2) == 1))
+    return qn_error(r->y.src, n->loc, "'levels' must be an odd number from 3 to 255");
+  *out_most = (int32_t)levels / 2;
+  return QN_OK;
+}
+
+/* A number for all layers, or numbers by layer. */
+static qn_status read_levels(reader *r, const qn_node *n) {
+  qn_scheme *scheme = &r->out->scheme;
+  if (n->kind == QN_NODE_SCALAR) return read_level_count(r, n, &scheme->most);
+  QN_TRY(qn_expect_node(&r->y, n, QN_NODE_MAP, "'levels'"));
+  if (n->count > 1000) return qn_error(r->y.src, n->loc, "'levels' has more than 1000 items");
+  size_t layers = (size_t)count_layers(r->y.m) + 1, most = (size_t)n->count * layers + 1;
+  const char **names = qn_alloc(arena_of(r), layers * sizeof *names);
+  qn_layer_levels *list = qn_alloc(arena_of(r), most * sizeof *list);
+  scheme->layers = list;
+  scheme->layer_count = 0;
+  for (int i = 0; i < n->count; i++) {
+    int count = 0;
+    int32_t limit;
+    QN_TRY(find_layer(r, n->item[2 * i], names, &count));
+    QN_TRY(qn_expect_node(&r->y, n->item[2 * i + 1], QN_NODE_SCALAR, "'levels'"));
+    QN_TRY(read_level_count(r, n->item[2 * i + 1], &limit));
+    for (int k = 0; k < count; k++)
+      list[scheme->layer_count++] = (qn_layer_levels){names[k], limit};
+  }
   return QN_OK;
 }
 
@@ -252,6 +292,10 @@ static const struct {
     {"io", read_io, ios, NULL, "the model's own inputs and outputs: real as before, or stored"},
     {"keep_float", read_keep_float, NULL, WORD_OR_WORDS,
      "layers that stay float, by name or by kind of op"},
+    {"levels", read_levels, NULL,
+     "\"anyOf\": [{\"type\": \"integer\"}, {\"type\": \"object\", \"additionalProperties\": "
+     "{\"type\": \"integer\"}}]",
+     "how many values weights are rounded to, 3 to 255, odd: for all, or by layer or kind of op"},
     {"recover", read_recover, NULL, WORD_OR_WORDS, "rows of `quern help recovery`"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };
@@ -303,8 +347,7 @@ static qn_status read_row(const char *name, qn_quantization *out) {
                        nearest ? "'" : "");
   }
   out->on = true;
-  out->scheme.weights = scheme_weights[i];
-  out->scheme.activations = scheme_activations[i];
+  set_scheme(out, i);
   return QN_OK;
 }
 
@@ -325,6 +368,19 @@ static qn_status read_recover_option(qn_arena *a, const char *list, qn_quantizat
   return QN_OK;
 }
 
+/* Of a search: how much it may cost, and what is right. */
+static qn_status read_guard(const qn_options *o, qn_quantization *out) {
+  char *end = NULL;
+  out->labels = o->calibrate_labels;
+  out->max_drop = o->max_drop ? strtod(o->max_drop, &end) : 1;
+  if (o->max_drop && (*end || end == o->max_drop || !(out->max_drop >= 0 && out->max_drop <= 100)))
+    return qn_io_error("quern", "--max-drop '%s' is no number from 0 to 100", o->max_drop);
+  const char *flag = o->max_drop ? "--max-drop" : "--calibrate-labels";
+  if ((o->max_drop || o->calibrate_labels) && out->search == QN_SEARCH_none)
+    return qn_io_error("quern", "%s is for a search: --quantize mixed or fewest", flag);
+  return QN_OK;
+}
+
 qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization *out) {
   *out = (qn_quantization){.scheme = qn_default_scheme};
   if (o->quantize && strcmp(o->quantize, "float") == 0) return QN_OK;
@@ -338,7 +394,7 @@ qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization
   }
   if (o->recover) QN_TRY(read_recover_option(&m->arena, o->recover, out));
   if (o->calibrate.count) out->files = o->calibrate;
-  return QN_OK;
+  return read_guard(o, out);
 }
 
 /* ------------------------------------------------------------------ for editors */

@@ -354,6 +354,16 @@ qn_status qn_check_quantizable(qn_module *m, const qn_scheme *scheme) {
                   "nothing to quantize: no layer has an integer form, or all are kept float");
 }
 
+/* The ops' weight levels, in order, while their results still have the names that the scheme uses.
+ */
+static const int32_t *find_levels(qn_arena *a, const qn_func *f, const qn_scheme *scheme) {
+  int count = 0;
+  int32_t *most = qn_alloc(a, ((size_t)f->op_count + 1) * sizeof *most);
+  for (const qn_op *op = f->first; op; op = op->next)
+    if (qn_has_weights(op)) most[count++] = qn_weight_most(scheme, op);
+  return most;
+}
+
 qn_status pass_insert_qdq(qn_module *m, const qn_pass_options *options) {
   const qn_scheme *scheme = options->scheme ? options->scheme : &qn_default_scheme;
   QN_TRY(qn_check_quantizable(m, scheme));
@@ -362,9 +372,12 @@ qn_status pass_insert_qdq(qn_module *m, const qn_pass_options *options) {
     qn_arena a = {0};
     work w;
     open_work(&a, m, f, scheme, &w);
+    const int32_t *most = find_levels(&a, f, scheme);
     qn_status status = store_values(&w);
-    for (qn_op *op = f->first; status == QN_OK && op; op = op->next)
-      if (is_integer(&w, op)) qn_quantize_constants(m, f, op, scheme);
+    for (qn_op *op = f->first; status == QN_OK && op; op = op->next) {
+      int32_t limit = qn_has_weights(op) ? *most++ : 0;
+      if (is_integer(&w, op)) qn_quantize_constants(m, f, op, scheme, limit);
+    }
     if (status == QN_OK && scheme->stored_io) store_io(&w);
     qn_free_arena(&a);
     QN_TRY(status);

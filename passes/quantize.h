@@ -31,9 +31,18 @@ typedef enum {
   QN_RECOVERY_COUNT
 } qn_recovery;
 
+/* The weights of one layer, by the name of its result or, for all of a kind, of its op. */
+typedef struct {
+  const char *layer;
+  int32_t most;
+} qn_layer_levels;
+
 typedef struct {
   qn_weight_form weights;
   qn_activation_form activations;
+  int32_t most; /* weights are stored in -most..most; 0: as the weight form says */
+  int layer_count;
+  const qn_layer_levels *layers; /* those whose weights are stored otherwise; later ones count */
   bool per_tensor; /* one scale for all of a layer's weights */
   bool symmetric;  /* activations have zero point 0 */
   bool stored_io;  /* the model's own inputs and outputs are stored as integers, not real */
@@ -122,9 +131,15 @@ int32_t qn_activation_steps(const qn_scheme *scheme);
  * symmetric: scale = max(-low, high) / most, zero 0. All 0: scale 1. */
 qn_quant qn_range_quant(qn_elem elem, bool symmetric, float low, float high);
 
-/* -- quantize_constants.c: the float constants among op's operands, but for biases, become integers
- *    behind a dequantize. Its operands and its result are stored already (insert-qdq). */
-void qn_quantize_constants(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme);
+/* -- quantize_constants.c */
+/* A convolution, depthwise convolution or dense layer. */
+bool qn_has_weights(const qn_op *op);
+/* The largest magnitude that op's weights are to be stored with. */
+int32_t qn_weight_most(const qn_scheme *scheme, const qn_op *op);
+/* The float constants among op's operands, but for biases, become integers behind a dequantize;
+ * weights are stored in -most..most. Its operands and its result are stored already (insert-qdq). */
+void qn_quantize_constants(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme,
+                           int32_t most);
 
 /* -- insert_qdq.c: an error when the scheme finds nothing to do: the model is integer already, or no
  *    layer can or may be. */

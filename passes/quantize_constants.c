@@ -2,12 +2,14 @@
  * form, other operands by their extremes as activations are stored. Biases stay float: fuse-int8
  * stores them in the accumulator's unit, x.scale * w.scale.
  *
- * Weights are symmetric: scale = max |w| / most, per output channel or for all. A channel that
+ * Weights are symmetric: scale = max |w| / most, per output channel or for all; most is the
+ * layer's, the scheme's or the form's. A channel that
  * hardly counts, all zero say, would get a unit in which its bias overflows or its multiplier
  * vanishes. So no channel's unit is finer than 2^-20 of the result's scale: a whole product of
  * such a channel is less than 1/32 of a step then. */
 #include <float.h>
 #include <math.h>
+#include <string.h>
 #include "match.h"
 #include "passes.h"
 
@@ -48,21 +50,30 @@ static double least_scale(const qn_func *f, const qn_op *op) {
   return x && y > 0 ? ldexp(y, -20) / x->in[0]->type.q.scale : FLT_MIN;
 }
 
+static bool is_layer(const qn_op *op, const char *name) {
+  return strcmp(name, op->out->name) == 0 || strcmp(name, qn_ops[op->code].name) == 0;
+}
+
+int32_t qn_weight_most(const qn_scheme *scheme, const qn_op *op) {
+  for (int i = scheme->layer_count - 1; i >= 0; i--)
+    if (is_layer(op, scheme->layers[i].layer)) return scheme->layers[i].most;
+  return scheme->most ? scheme->most : weight_limits[scheme->weights];
+}
+
 /* scales[channel], or scales[0] for all. */
-static void choose_scales(const weights *p, const qn_scheme *scheme, double least, float *scales) {
+static void choose_scales(const weights *p, const qn_scheme *scheme, double most, double least,
+                          float *scales) {
   int64_t count = scheme->per_tensor ? 1 : p->channels;
   for (int64_t c = 0; c < count; c++) scales[c] = 0;
   for (int64_t i = 0; i < p->count; i++) {
     int64_t c = count == 1 ? 0 : channel_of(p, i);
     scales[c] = fmaxf(scales[c], fabsf(p->w[i]));
   }
-  for (int64_t c = 0; c < count; c++)
-    scales[c] = (float)fmax((double)scales[c] / weight_limits[scheme->weights], least);
+  for (int64_t c = 0; c < count; c++) scales[c] = (float)fmax((double)scales[c] / most, least);
 }
 
-static void round_weights(const weights *p, const qn_scheme *scheme, const float *scales,
-                          void *out) {
-  double most = weight_limits[scheme->weights];
+static void round_weights(const weights *p, const qn_scheme *scheme, double most,
+                          const float *scales, void *out) {
   for (int64_t i = 0; i < p->count; i++) {
     double scale = (double)scales[scheme->per_tensor ? 0 : channel_of(p, i)];
     double at = round((double)p->w[i] / scale);
@@ -80,7 +91,8 @@ static void replace_operand(qn_module *m, qn_func *f, qn_op *op, int i, qn_value
   op->in[i] = back->out;
 }
 
-static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme) {
+static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme,
+                             double most) {
   const qn_value *w = op->in[1];
   weights p = {.w = qn_reals(w),
                .count = qn_count(&w->type),
@@ -88,7 +100,7 @@ static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_schem
   int axis = p.channel_is_last ? w->type.rank - 1 : 0;
   p.channels = w->type.dim[axis];
   float *scales = qn_alloc(&m->arena, (size_t)p.channels * sizeof *scales);
-  choose_scales(&p, scheme, least_scale(f, op), scales);
+  choose_scales(&p, scheme, most, least_scale(f, op), scales);
   qn_type type = w->type;
   type.elem = weight_elems[scheme->weights];
   type.q = (qn_quant){.on = true, .scale = scales[0]};
@@ -98,7 +110,7 @@ static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_schem
     type.q.scales = qn_add_const(m, qn_format(&m->arena, "%s.s", w->name), &list, scales);
   }
   void *data = qn_alloc(&m->arena, (size_t)qn_bytes(&type));
-  round_weights(&p, scheme, scales, data);
+  round_weights(&p, scheme, most, scales, data);
   replace_operand(m, f, op, 1, qn_add_const(m, qn_format(&m->arena, "%s.q", w->name), &type, data));
 }
 
@@ -124,10 +136,14 @@ static void quantize_operand(qn_module *m, qn_func *f, qn_op *op, int i, const q
   replace_operand(m, f, op, i, qn_add_const(m, qn_format(&m->arena, "%s.q", v->name), &type, data));
 }
 
-void qn_quantize_constants(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme) {
-  bool is_weighted =
-      op->code == QN_OP_conv2d || op->code == QN_OP_depthwise_conv2d || op->code == QN_OP_dense;
-  if (is_weighted && qn_reals(op->in[1])) quantize_weights(m, f, op, scheme);
+bool qn_has_weights(const qn_op *op) {
+  return op->code == QN_OP_conv2d || op->code == QN_OP_depthwise_conv2d || op->code == QN_OP_dense;
+}
+
+void qn_quantize_constants(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme,
+                           int32_t most) {
+  bool is_weighted = qn_has_weights(op);
+  if (is_weighted && qn_reals(op->in[1])) quantize_weights(m, f, op, scheme, most);
   for (int i = 0; !is_weighted && i < op->in_count; i++)
     if (qn_reals(op->in[i])) quantize_operand(m, f, op, i, scheme);
 }
