@@ -25,6 +25,12 @@ typedef struct qn_codec qn_codec;
 /* NULL when there is no such codec. */
 const qn_codec *qn_find_codec(const char *name);
 
+/* Told before the first op (-1), and after op `op` of the main function. */
+typedef struct {
+  void (*at)(void *of, int32_t op);
+  void *of;
+} qn_ticks;
+
 typedef struct {
   const qn_target *target;
   const char *name; /* prefix of the exported symbols: a C identifier */
@@ -38,6 +44,7 @@ typedef struct {
   bool split;                  /* decoded weights in a memory of their own */
   bool keep_values;            /* no scratch where a value was: all can be looked at after a run */
   bool selftest;               /* a fourth symbol, NAME_selftest */
+  const qn_ticks *ticks;       /* qn_load only: the object is for this process; or NULL */
   const char *weights_section; /* of the weights, in front of ".NAME_weights"; NULL: ".rodata" */
 } qn_compile_options;
 
@@ -82,6 +89,17 @@ qn_status qn_run(qn_program *p, const void *const *inputs, void *const *outputs)
 /* After a run: a value with `offset` N (plan-memory) has its bytes at N from here; those that a
  * later value took over are that value's (qn_pass_options.keep_all: none). */
 const void *qn_memory_of(const qn_program *p);
+/* Per op of the main function, the function that computes it; "" for none. In the module's arena. */
+const char *const *qn_kernels_of(const qn_program *p);
 void qn_unload(qn_program *p);
+
+/* -- peak.c: how many multiply-adds a second one thread of this machine does on operands in
+ * registers, of int8 (QN_i8) or floats (QN_f32; `fused`: rounded once), by its best instruction among those that emitters use,
+ * measured in about 10 ms. 0 and "" when emitters have none for it. */
+typedef struct {
+  double macs_per_second;
+  const char *instruction;
+} qn_peak;
+qn_status qn_measure_peak(qn_elem elem, bool fused, qn_peak *out) QN_MUST_CHECK;
 
 #endif

@@ -306,6 +306,20 @@ void qn_emit_memory_check(qn_unit *u, LLVMBuilderRef b, LLVMValueRef function, u
 /* Whether decoded weights are there, in a memory of their own. */
 static bool is_split(const qn_unit *u) { return u->options->split && u->weights.codec; }
 
+static LLVMValueRef process_address(emitter *e, uintptr_t address) {
+  return LLVMConstIntToPtr(number(e->u->size, (int64_t)address), e->u->pointer);
+}
+
+static void emit_tick(emitter *e, int op) {
+  const qn_ticks *ticks = e->u->options->ticks;
+  if (!ticks) return;
+  LLVMTypeRef types[] = {e->u->pointer, e->u->i32};
+  LLVMValueRef arguments[] = {process_address(e, (uintptr_t)ticks->of), number(e->u->i32, op)};
+  LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
+  LLVMBuildCall2(e->b, LLVMFunctionType(e->u->nothing, types, 2, 0),
+                 process_address(e, (uintptr_t)ticks->at), arguments, 2, "");
+}
+
 static qn_status emit_run(emitter *e) {
   const qn_func *f = e->u->f;
   unsigned count = (unsigned)(1 + e->input_count + f->result_count);
@@ -318,8 +332,11 @@ static qn_status emit_run(emitter *e) {
   LLVMValueRef memory = LLVMGetParam(e->run, 0);
   e->decoded = is_split(e->u) ? LLVMBuildLoad2(e->b, e->u->pointer, memory, "decoded") : memory;
   int i = 0;
-  for (const qn_op *op = f->first; op; op = op->next, i++)
+  emit_tick(e, -1);
+  for (const qn_op *op = f->first; op; op = op->next, i++) {
     QN_TRY(emit_op(e, op, e->u->jobs[i], &e->u->kernels[i]));
+    emit_tick(e, i);
+  }
   for (i = 0; i < f->result_count; i++) QN_TRY(emit_result(e, i));
   LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
   LLVMBuildRet(e->b, number(e->u->i32, QUERN_OK));

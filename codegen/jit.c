@@ -6,9 +6,10 @@
 #include "unit.h"
 
 struct qn_program {
-  LLVMOrcLLJITRef jit;
+  qn_jit jit;
   const quern_model *model;
   void *memory;
+  const char **kernels;
   size_t plan_offset; /* decoded weights come first */
 };
 
@@ -19,18 +20,25 @@ static qn_status orc_bug(LLVMErrorRef error) {
   return status;
 }
 
-static qn_status load_object(qn_program *p, const qn_object *object, const char *symbol) {
-  LLVMErrorRef error = LLVMOrcCreateLLJIT(&p->jit, NULL);
+qn_status qn_link(const char *bytes, size_t size, const char *symbol, qn_jit *jit,
+                  uintptr_t *out) {
+  *jit = NULL;
+  LLVMErrorRef error = LLVMOrcCreateLLJIT(jit, NULL);
   if (error) return orc_bug(error);
-  LLVMMemoryBufferRef buffer =
-      LLVMCreateMemoryBufferWithMemoryRangeCopy(object->bytes, object->size, "model");
-  error = LLVMOrcLLJITAddObjectFile(p->jit, LLVMOrcLLJITGetMainJITDylib(p->jit), buffer);
+  LLVMMemoryBufferRef buffer = LLVMCreateMemoryBufferWithMemoryRangeCopy(bytes, size, symbol);
+  error = LLVMOrcLLJITAddObjectFile(*jit, LLVMOrcLLJITGetMainJITDylib(*jit), buffer);
   if (error) return orc_bug(error);
   LLVMOrcExecutorAddress address;
-  error = LLVMOrcLLJITLookup(p->jit, &address, symbol);
+  error = LLVMOrcLLJITLookup(*jit, &address, symbol);
   if (error) return orc_bug(error);
-  p->model = (const quern_model *)(uintptr_t)address;
+  *out = (uintptr_t)address;
   return QN_OK;
+}
+
+void qn_unlink(qn_jit jit) {
+  if (!jit) return;
+  LLVMErrorRef error = LLVMOrcDisposeLLJIT(jit);
+  if (error) LLVMConsumeError(error);
 }
 
 static qn_status start_model(qn_program *p) {
@@ -54,7 +62,11 @@ qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **
   qn_program *p = calloc(1, sizeof *p);
   if (!p) return qn_io_error("quern", "no memory for the model");
   p->plan_offset = (size_t)object.plan_offset;
-  qn_status status = load_object(p, &object, qn_format(&m->arena, "%s_model", host.name));
+  p->kernels = object.kernels;
+  uintptr_t model;
+  const char *symbol = qn_format(&m->arena, "%s_model", host.name);
+  qn_status status = qn_link(object.bytes, object.size, symbol, &p->jit, &model);
+  if (status == QN_OK) p->model = (const quern_model *)model;
   if (status == QN_OK) status = start_model(p);
   if (status == QN_OK)
     *out = p;
@@ -70,11 +82,10 @@ qn_status qn_run(qn_program *p, const void *const *inputs, void *const *outputs)
 
 const void *qn_memory_of(const qn_program *p) { return (const char *)p->memory + p->plan_offset; }
 
+const char *const *qn_kernels_of(const qn_program *p) { return p->kernels; }
+
 void qn_unload(qn_program *p) {
-  if (p->jit) {
-    LLVMErrorRef error = LLVMOrcDisposeLLJIT(p->jit);
-    if (error) LLVMConsumeError(error);
-  }
+  qn_unlink(p->jit);
   free(p->memory);
   free(p);
 }

@@ -205,7 +205,10 @@ static qn_status plan(qn_unit *u) {
   return QN_OK;
 }
 
-static void open_context(qn_unit *u) {
+qn_status qn_open_unit(qn_unit *u) {
+  LLVMResetFatalErrorHandler();
+  LLVMInstallFatalErrorHandler(on_fatal_error);
+  QN_TRY(qn_open_machine(u->options, &u->machine));
   u->context = LLVMContextCreate();
   LLVMContextSetDiagnosticHandler(u->context, on_diagnostic, u);
   u->layout = LLVMCreateTargetDataLayout(u->machine);
@@ -215,21 +218,23 @@ static void open_context(qn_unit *u) {
   u->real = LLVMFloatTypeInContext(u->context);
   u->pointer = LLVMPointerTypeInContext(u->context, 0);
   u->nothing = LLVMVoidTypeInContext(u->context);
+  return QN_OK;
+}
+
+void qn_close_unit(qn_unit *u) {
+  if (u->module) LLVMDisposeModule(u->module);
+  LLVMDisposeTargetData(u->layout);
+  LLVMContextDispose(u->context);
+  LLVMDisposeTargetMachine(u->machine);
 }
 
 qn_status qn_compile(qn_module *m, const qn_compile_options *options, qn_object *out) {
   qn_unit u = {.m = m, .f = qn_main_func(m), .options = options};
   *out = (qn_object){0};
   if (!u.f) return qn_error(&m->src, qn_nowhere, "a model needs one function, or one named 'main'");
-  LLVMResetFatalErrorHandler();
-  LLVMInstallFatalErrorHandler(on_fatal_error);
-  QN_TRY(qn_open_machine(options, &u.machine));
-  open_context(&u);
+  QN_TRY(qn_open_unit(&u));
   qn_status status = plan(&u);
   if (status == QN_OK) status = build(&u, out);
-  if (u.module) LLVMDisposeModule(u.module);
-  LLVMDisposeTargetData(u.layout);
-  LLVMContextDispose(u.context);
-  LLVMDisposeTargetMachine(u.machine);
+  qn_close_unit(&u);
   return status;
 }

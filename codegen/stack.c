@@ -55,7 +55,7 @@ static qn_status bound_call(graph *g, const node *caller, LLVMValueRef instructi
                             int64_t *deepest) {
   if (!LLVMIsACallInst(instruction)) return QN_OK;
   LLVMValueRef called = LLVMGetCalledValue(instruction);
-  if (LLVMIsAInlineAsm(called)) return QN_OK;
+  if (LLVMIsAInlineAsm(called) || LLVMIsAConstantExpr(called)) return QN_OK; /* latter: ticks */
   if (!LLVMIsAFunction(called))
     return qn_bug("'%s' calls through a pointer", name_of(caller->function));
   if (LLVMIsDeclaration(called)) return QN_OK; /* an intrinsic, or an undefined symbol */

@@ -144,6 +144,18 @@ struct qn_unit {
   struct qn_frame *assembly_frames; /* of functions that are assembly text */
 };
 
+/* -- object.c */
+/* Opens u's machine and context for u->options, of which qn_close_unit disposes. */
+qn_status qn_open_unit(qn_unit *u) QN_MUST_CHECK;
+void qn_close_unit(qn_unit *u);
+
+/* -- jit.c: an object into this process; the address of its symbol. `jit` is to be disposed of, also
+ * after an error. */
+typedef struct LLVMOrcOpaqueLLJIT *qn_jit;
+qn_status qn_link(const char *bytes, size_t size, const char *symbol, qn_jit *jit,
+                  uintptr_t *out) QN_MUST_CHECK;
+void qn_unlink(qn_jit jit);
+
 /* -- runtime.c: runtime/ as an LLVM module. */
 /* The runtime's bitcode for the unit's target. The kernels and what they call are always inlined
  * and internal; helpers (memcpy and what else compilers call) are renamed, so that no optimisation

@@ -37,15 +37,6 @@ static bool takes_nothing(const qn_layer_size *l) {
   return l->weight_bits + l->side_bits + l->code_bytes + l->weights == 0;
 }
 
-static int name_width(const qn_size_report *r) {
-  int width = 5;
-  for (const qn_op *op = r->f->first; op; op = op->next) {
-    int size = (int)strlen(op->out->name);
-    if (size > width) width = size < 48 ? size : 48;
-  }
-  return width;
-}
-
 static void print_layer(const char *op, const char *name, int width, const qn_layer_size *l) {
   printf("%-18s  %-*s %9" PRId64 " %9" PRId64 " %6.3f %7" PRId64 " %7" PRId64 "\n", op, width, name,
          l->weights, bytes_of(l->weight_bits), ratio((double)l->weight_bits, (double)l->weights),
@@ -59,7 +50,7 @@ static void print_ratio(const char *what, int64_t bytes, int64_t ours) {
 
 static void print_table(const qn_size_report *r) {
   const qn_object *o = r->object;
-  int width = name_width(r), i = 0;
+  int width = qn_name_width(r->f), i = 0;
   printf("%-18s  %-*s %9s %9s %6s %7s %7s\n", "op", width, "name", "weights", "bytes", "bits",
          "side", "code");
   for (const qn_op *op = r->f->first; op; op = op->next, i++)

@@ -30,6 +30,15 @@ int64_t qn_layer_weights(const qn_op *op) {
   return bytes;
 }
 
+int qn_name_width(const qn_func *f) {
+  int width = 5;
+  for (const qn_op *op = f->first; op; op = op->next) {
+    int size = (int)strlen(op->out->name);
+    if (size > width) width = size < 48 ? size : 48;
+  }
+  return width;
+}
+
 static const char *contract_of(const qn_op *op) {
   static const char *const names[] = {
 #define QN_CONTRACT(name, doc) #name,

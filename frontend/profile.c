@@ -1,0 +1,189 @@
+/* quern run --profile: how long each layer takes, and how near its multiply-adds come to what the
+ * machine can do.
+ *
+ * The model runs as it would anyhow, in one thread, and reads the clock between its layers. Other
+ * processes only ever make it slower, so the fastest of many runs counts, for each layer by itself
+ * and for the whole. What reading the clock takes is taken off. */
+#include <inttypes.h>
+#include <math.h>
+#include <time.h>
+#include "command.h"
+
+enum { LEAST_RUNS = 20, PEAK_TYPES = 2 };
+
+#define SECONDS 0.5 /* of running, at least */
+
+typedef struct {
+  double last;  /* when the clock was read last */
+  double *best; /* seconds, per op of the main function */
+} stopwatch;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void on_tick(void *of, int32_t op) {
+  stopwatch *watch = of;
+  double time = now();
+  if (op >= 0 && time - watch->last < watch->best[op]) watch->best[op] = time - watch->last;
+  watch->last = now();
+}
+
+/* What a tick adds to the time between two of them. */
+static double tick_seconds(void) {
+  double best[] = {1};
+  stopwatch watch = {now(), best};
+  for (int i = 0; i < 1000; i++) on_tick(&watch, 0);
+  return best[0];
+}
+
+/* Zeros, where no samples are given: the code takes the same time for all values. */
+static void use_zeros(qn_arena *a, const qn_func *f, qn_inputs *out) {
+  int i = 0;
+  for (const qn_value *p = f->params; p; p = p->next)
+    out->at[i++] = qn_alloc(a, (size_t)qn_bytes(&p->type));
+  out->count = 1;
+}
+
+typedef struct {
+  qn_runner runner;
+  stopwatch watch;
+  double whole;               /* seconds of the fastest run */
+  qn_peak peak[PEAK_TYPES];   /* of floats, of int8 */
+  const char *const *kernels; /* per op */
+} profile;
+
+static const qn_peak *peak_of(const profile *p, const qn_op *op) {
+  if (op->in_count == 0) return &p->peak[0];
+  return &p->peak[op->in[0]->type.elem != QN_f32];
+}
+
+static qn_status time_runs(const qn_options *o, profile *p) {
+  qn_arena *a = &p->runner.m->arena;
+  const qn_func *f = p->runner.f;
+  qn_inputs inputs;
+  qn_sample sample;
+  if (o->input.count)
+    QN_TRY(qn_read_inputs(a, f, &o->input, &inputs));
+  else
+    use_zeros(a, f, &inputs);
+  qn_alloc_outputs(a, f, &sample);
+  double begin = now();
+  for (int64_t n = 0; n < LEAST_RUNS || now() - begin < SECONDS; n++) {
+    double start = now();
+    QN_TRY(qn_run_sample(&p->runner, &inputs, n % inputs.count, &sample));
+    if (n == 0 || now() - start < p->whole) p->whole = now() - start;
+  }
+  return QN_OK;
+}
+
+/* Takes the clock off all times. */
+static void correct(profile *p) {
+  double tick = tick_seconds();
+  int count = 0;
+  for (const qn_op *op = p->runner.f->first; op; op = op->next, count++)
+    p->watch.best[count] = fmax(0, p->watch.best[count] - tick);
+  p->whole = fmax(0, p->whole - (count + 1) * tick);
+}
+
+static qn_status measure(const qn_options *o, profile *p) {
+  int count = 0;
+  for (const qn_op *op = p->runner.f->first; op; op = op->next) count++;
+  p->watch.best = qn_alloc(&p->runner.m->arena, ((size_t)count + 1) * sizeof(double));
+  for (int i = 0; i < count; i++) p->watch.best[i] = INFINITY;
+  const qn_ticks ticks = {on_tick, &p->watch};
+  qn_compile_options options;
+  QN_TRY(qn_get_compile_options(o, p->runner.m, &options));
+  options.ticks = &ticks;
+  QN_TRY(qn_load(p->runner.m, &options, &p->runner.program));
+  p->kernels = qn_kernels_of(p->runner.program);
+  QN_TRY(time_runs(o, p));
+  correct(p);
+  QN_TRY(qn_measure_peak(QN_f32, options.fused, &p->peak[0]));
+  return qn_measure_peak(QN_i8, options.fused, &p->peak[1]);
+}
+
+/* ------------------------------------------------------------------ the report */
+
+/* Seconds that a layer's multiply-adds would take at the peak; 0 when it is not known. */
+static double least_of(const profile *p, const qn_op *op) {
+  double rate = peak_of(p, op)->macs_per_second;
+  return rate > 0 ? (double)qn_macs(op) / rate : 0;
+}
+
+static double least_seconds(const profile *p) {
+  double sum = 0;
+  for (const qn_op *op = p->runner.f->first; op; op = op->next) sum += least_of(p, op);
+  return sum;
+}
+
+static int64_t total_macs(const qn_func *f) {
+  int64_t macs = 0;
+  for (const qn_op *op = f->first; op; op = op->next) macs += qn_macs(op);
+  return macs;
+}
+
+static void print_row(const char *op, const char *name, int width, int64_t macs, double time,
+                      double least) {
+  printf("%-18s  %-*s %11" PRId64 " %10.2f", op, width, name, macs, 1e6 * time);
+  if (macs > 0 && time > 0)
+    printf(" %8.2f", 1e-9 * (double)macs / time);
+  else
+    printf(" %8s", "-");
+  if (macs > 0 && time > 0 && least > 0)
+    printf(" %6.1f", 100 * least / time);
+  else
+    printf(" %6s", "-");
+}
+
+static void print_table(const profile *p) {
+  const qn_func *f = p->runner.f;
+  int width = qn_name_width(f), i = 0;
+  printf("%-18s  %-*s %11s %10s %8s %6s  %s\n", "op", width, "name", "MACs", "us", "GMAC/s",
+         "peak%", "kernel");
+  for (const qn_op *op = f->first; op; op = op->next, i++) {
+    if (!*p->kernels[i]) continue;
+    print_row(qn_ops[op->code].name, op->out->name, width, qn_macs(op), p->watch.best[i],
+              least_of(p, op));
+    printf("  %s\n", p->kernels[i]);
+  }
+  print_row("all", "", width, total_macs(f), p->whole, least_seconds(p));
+  printf("\n");
+  for (i = 0; i < PEAK_TYPES; i++)
+    if (p->peak[i].macs_per_second > 0)
+      printf("peak of %s: %.1f GMAC/s, %s, one thread\n", i ? "int8" : "f32",
+             1e-9 * p->peak[i].macs_per_second, p->peak[i].instruction);
+}
+
+static void print_json(const profile *p) {
+  const qn_func *f = p->runner.f;
+  printf("{\"us\": %.3f, \"macs\": %" PRId64 ", \"peak_share\": %.4f,\n \"peaks\": {",
+         1e6 * p->whole, total_macs(f), p->whole > 0 ? least_seconds(p) / p->whole : 0);
+  for (int i = 0; i < PEAK_TYPES; i++)
+    printf("%s\"%s\": {\"gmacs\": %.2f, \"instruction\": \"%s\"}", i ? ", " : "",
+           i ? "int8" : "f32", 1e-9 * p->peak[i].macs_per_second, p->peak[i].instruction);
+  printf("},\n \"layers\": [");
+  int i = 0;
+  for (const qn_op *op = f->first; op; op = op->next, i++) {
+    printf("%s\n  {\"op\": \"%s\", \"name\": ", i ? "," : "", qn_ops[op->code].name);
+    qn_print_json_string(op->out->name);
+    printf(", \"kernel\": \"%s\", \"macs\": %" PRId64 ", \"us\": %.3f}", p->kernels[i], qn_macs(op),
+           *p->kernels[i] ? 1e6 * p->watch.best[i] : 0);
+  }
+  printf("]}\n");
+}
+
+qn_status qn_profile(const qn_options *o, const char *path) {
+  if (o->interpret)
+    return qn_io_error("quern", "--profile is of compiled code, not of --interpret");
+  if (o->output.count) return qn_io_error("quern", "--profile writes no results: leave out -o");
+  profile p = {.runner.m = qn_new_module()};
+  qn_status status = qn_prepare(path, o, p.runner.m, &p.runner.f);
+  if (status == QN_OK) status = measure(o, &p);
+  if (status == QN_OK && o->json) print_json(&p);
+  if (status == QN_OK && !o->json) print_table(&p);
+  qn_close_runner(&p.runner);
+  return status;
+}
