@@ -85,6 +85,14 @@ void qn_write(qn_build *b, LLVMValueRef value, LLVMValueRef address, int align) 
 }
 
 /* The first `count` of `lanes` lanes. */
+void qn_forget_reads(qn_build *b) {
+  static const char nothing[] = "", clobbers[] = "~{memory}";
+  LLVMTypeRef type = LLVMFunctionType(b->u->nothing, NULL, 0, 0);
+  LLVMValueRef fence = LLVMGetInlineAsm(type, nothing, 0, clobbers, sizeof clobbers - 1, 1, 0,
+                                        LLVMInlineAsmDialectATT, 0);
+  LLVMBuildCall2(b->b, type, fence, NULL, 0, "");
+}
+
 static LLVMValueRef mask(qn_build *b, int lanes, int count) {
   LLVMTypeRef bit = LLVMInt1TypeInContext(b->u->context);
   LLVMValueRef at[64];

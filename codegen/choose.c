@@ -1,7 +1,10 @@
 /* Which ops tuned kernels run: the first row of emitters.def that stands for the op's kernel, whose
  * needs the target meets, and that takes the op. Then those kernels' code. */
+#include <stdlib.h>
 #include <string.h>
 #include "build.h"
+
+enum { MOST_ALTERNATIVES = 32 }; /* of an op */
 
 const qn_emitter qn_emitters[] = {
 #define QN_EMITTER(name, kernel, needs, doc)                                                       \
@@ -82,27 +85,102 @@ static bool is_welcome(const qn_unit *u, const qn_job *job) {
   return job->constant_bytes == 0 || !small;
 }
 
-static qn_job *choose(qn_unit *u, const qn_op *op, const bool *can) {
+static bool take(qn_unit *u, const qn_emitter *e, const qn_call *call, int alternative,
+                 qn_job *out) {
+  *out = (qn_job){.emitter = e, .alternative = alternative};
+  return e->kernel == call->kernel && qn_can(u, e->needs) && e->take(u, call, out) &&
+         alternative <= out->alternatives && is_welcome(u, out);
+}
+
+/* ------------------------------------------------------------------ alternatives */
+
+/* "conv2d_vnni", its second best "conv2d_vnni 1". */
+static const char *name_of(qn_unit *u, const qn_emitter *e, int alternative) {
+  return alternative ? qn_format(&u->m->arena, "%s %d", e->name, alternative) : e->name;
+}
+
+static const char *const *list_alternatives(qn_unit *u, const qn_op *op) {
+  const char **names = qn_alloc(&u->m->arena, (MOST_ALTERNATIVES + 2) * sizeof *names);
+  int count = 0;
   qn_call call;
+  qn_job job;
   qn_bind(op, &call);
-  for (const qn_emitter *e = qn_emitters; e->name; e++) {
-    qn_job job = {.emitter = e};
-    if (e->kernel != call.kernel || !can[e->needs] || !e->take(u, &call, &job)) continue;
-    if (!is_welcome(u, &job)) continue;
-    qn_job *kept = qn_alloc(&u->m->arena, sizeof *kept);
-    *kept = job;
-    return kept;
-  }
+  for (const qn_emitter *e = qn_emitters; e->name; e++)
+    for (int i = 0; count < MOST_ALTERNATIVES && take(u, e, &call, i, &job); i++)
+      names[count++] = name_of(u, e, i);
+  names[count] = qn_kernel_names[call.kernel];
+  return names;
+}
+
+const char *const **qn_list_alternatives(qn_unit *u) {
+  int count = 0;
+  for (const qn_op *op = u->f->first; op; op = op->next) count++;
+  const char *const **lists = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *lists);
+  count = 0;
+  for (const qn_op *op = u->f->first; op; op = op->next) lists[count++] = list_alternatives(u, op);
+  return lists;
+}
+
+/* ------------------------------------------------------------------ the choice */
+
+/* What the tuning says of the op; NULL: nothing. */
+static const char *tuned_kernel(const qn_unit *u, const qn_op *op) {
+  const qn_tuning *t = u->options->tuning;
+  if (!t) return NULL;
+  const char *shape = qn_op_shape(&u->m->arena, op);
+  for (int i = 0; i < t->count; i++)
+    if (strcmp(t->at[i].shape, shape) == 0) return t->at[i].kernel;
   return NULL;
 }
 
+/* Whether `kernel` names an alternative of e, and which. */
+static bool names_emitter(const char *kernel, const qn_emitter *e, int *out_alternative) {
+  size_t size = strlen(e->name);
+  *out_alternative = strncmp(kernel, e->name, size) == 0 ? atoi(kernel + size) : 0;
+  return strncmp(kernel, e->name, size) == 0 && (!kernel[size] || kernel[size] == ' ') &&
+         *out_alternative >= 0 && *out_alternative <= MOST_ALTERNATIVES;
+}
+
+bool qn_is_alternative(const char *name) {
+  int alternative;
+  for (const qn_emitter *e = qn_emitters; e->name; e++)
+    if (names_emitter(name, e, &alternative)) return true;
+  for (int i = 0; i < QN_KERNEL_COUNT; i++)
+    if (strcmp(name, qn_kernel_names[i]) == 0) return true;
+  return false;
+}
+
+/* The job that is named so; false when there is no such one for this op on this target. */
+static bool take_named(qn_unit *u, const qn_call *call, const char *kernel, qn_job *out) {
+  int alternative;
+  for (const qn_emitter *e = qn_emitters; e->name; e++)
+    if (names_emitter(kernel, e, &alternative)) return take(u, e, call, alternative, out);
+  return false;
+}
+
+static bool take_first(qn_unit *u, const qn_call *call, qn_job *out) {
+  for (const qn_emitter *e = qn_emitters; e->name; e++)
+    if (take(u, e, call, 0, out)) return true;
+  return false;
+}
+
+static qn_job *choose(qn_unit *u, const qn_op *op) {
+  qn_call call;
+  qn_bind(op, &call);
+  const char *tuned = tuned_kernel(u, op);
+  if (tuned && strcmp(tuned, qn_kernel_names[call.kernel]) == 0) return NULL;
+  qn_job job;
+  if (!(tuned && take_named(u, &call, tuned, &job)) && !take_first(u, &call, &job)) return NULL;
+  qn_job *kept = qn_alloc(&u->m->arena, sizeof *kept);
+  *kept = job;
+  return kept;
+}
+
 void qn_choose_kernels(qn_unit *u) {
-  bool can[QN_CAPABILITY_COUNT];
-  for (int i = 0; i < QN_CAPABILITY_COUNT; i++) can[i] = qn_can(u, (qn_capability)i);
   int count = 0, index = 0;
   for (const qn_op *op = u->f->first; op; op = op->next) count++;
   u->jobs = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *u->jobs);
-  for (const qn_op *op = u->f->first; op; op = op->next) u->jobs[index++] = choose(u, op, can);
+  for (const qn_op *op = u->f->first; op; op = op->next) u->jobs[index++] = choose(u, op);
 }
 
 void qn_emit_bodies(qn_unit *u) {

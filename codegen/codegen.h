@@ -31,6 +31,18 @@ typedef struct {
   void *of;
 } qn_ticks;
 
+/* Which of the kernels that can compute an op does, found by measuring. */
+typedef struct {
+  const char *shape;  /* of the op: qn_op_shape */
+  const char *kernel; /* a name in qn_object.alternatives */
+} qn_choice;
+typedef struct {
+  int count;
+  const qn_choice *at;
+} qn_tuning;
+/* Whether there may be an alternative of that name, for some op on some target. */
+bool qn_is_alternative(const char *name);
+
 typedef struct {
   const qn_target *target;
   const char *name; /* prefix of the exported symbols: a C identifier */
@@ -44,6 +56,8 @@ typedef struct {
   bool split;                  /* decoded weights in a memory of their own */
   bool keep_values;            /* no scratch where a value was: all can be looked at after a run */
   bool selftest;               /* a fourth symbol, NAME_selftest */
+  const qn_tuning *tuning;     /* or NULL; what it says of other shapes or kernels does not matter */
+  bool list_alternatives;      /* qn_object.alternatives is wanted */
   const qn_ticks *ticks;       /* qn_load only: the object is for this process; or NULL */
   const char *weights_section; /* of the weights, in front of ".NAME_weights"; NULL: ".rodata" */
 } qn_compile_options;
@@ -71,6 +85,9 @@ typedef struct {
   int64_t decoder_bytes; /* of text_bytes and what it reads: about */
   const qn_layer_size *layers; /* per op of the main function */
   const char **kernels;  /* per op of the main function: the function that computes it; "" for none */
+  /* Per op of the main function: names of what can compute it, NULL behind the last. First what
+   * computes it without a tuning, the runtime's kernel last. NULL unless options.list_alternatives. */
+  const char *const **alternatives;
 } qn_object;
 
 /* m's main function has been planned (plan-memory). Nothing is written; an object has been checked:
@@ -91,6 +108,8 @@ qn_status qn_run(qn_program *p, const void *const *inputs, void *const *outputs)
 const void *qn_memory_of(const qn_program *p);
 /* Per op of the main function, the function that computes it; "" for none. In the module's arena. */
 const char *const *qn_kernels_of(const qn_program *p);
+/* qn_object.alternatives. */
+const char *const *const *qn_alternatives_of(const qn_program *p);
 void qn_unload(qn_program *p);
 
 /* -- peak.c: how many multiply-adds a second one thread of this machine does on operands in

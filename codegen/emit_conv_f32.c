@@ -12,7 +12,7 @@
 #include <string.h>
 #include "f32.h"
 
-enum { MOST_VECTORS = 8, MOST_TILE = 16, UNROLLED = 4, L1_BYTES = 24 << 10 };
+enum { MOST_VECTORS = 8, MOST_TILE = 16, UNROLLED = 4, L1_BYTES = 24 << 10, MOST_RANK = 7 };
 
 typedef struct {
   int32_t vectors, blocks, first_byte;
@@ -53,8 +53,10 @@ static double cost_of(const conv_shape *s, int32_t vectors, int32_t rows, int32_
          round_up_div(s->p.g.out_w, tile / rows) * (s->p.g.out_h / rows);
 }
 
-/* The best tile for blocks of least..most vectors. */
-static void choose_tile(const conv_shape *s, int32_t fewest, int32_t most_vectors, segment *out) {
+/* The best tile for blocks of fewest..most vectors that costs more than `above`; its cost. Negative,
+ * and nothing is changed: there is none. */
+static double choose_tile(const conv_shape *s, int32_t fewest, int32_t most_vectors, double above,
+                          segment *out) {
   double best = -1;
   const qn_window *g = &s->p.g;
   for (int32_t vectors = fewest; vectors <= most_vectors; vectors++)
@@ -63,23 +65,26 @@ static void choose_tile(const conv_shape *s, int32_t fewest, int32_t most_vector
       if (rows == 2 && (tile != 2 * g->out_w || g->out_h % 2 != 0)) continue;
       if (vectors * tile + vectors + 2 > s->lanes.registers) break;
       double cost = cost_of(s, vectors, rows, tile);
-      if (best >= 0 && cost >= best) continue;
+      if (cost <= above || (best >= 0 && cost >= best)) continue;
       best = cost;
       out->vectors = vectors;
       out->rows = rows;
       out->tile = tile;
     }
+  return best;
 }
 
-static void plan_segments(conv_shape *s) {
+/* rank: so many other ways are better. */
+static void plan_segments(conv_shape *s, int32_t rank) {
   int32_t all = round_up_div(s->p.g.out_c, s->lanes.count);
   segment *first = &s->at[0], *last = &s->at[1];
-  choose_tile(s, 1, least(all, MOST_VECTORS), first);
+  double cost = choose_tile(s, 1, least(all, MOST_VECTORS), 0, first);
+  while (cost >= 0 && rank-- > 0) cost = choose_tile(s, 1, least(all, MOST_VECTORS), cost, first);
   first->blocks = all / first->vectors;
   s->segment_count = 1;
   int32_t rest = all % first->vectors;
   if (rest == 0) return;
-  choose_tile(s, rest, rest, last);
+  choose_tile(s, rest, rest, 0, last);
   last->blocks = 1;
   last->first_byte = first->blocks * block_bytes(s, first->vectors);
   s->segment_count = 2;
@@ -123,9 +128,10 @@ bool qn_take_conv2d_tiles(qn_unit *u, const qn_call *call, qn_job *job) {
   int64_t bytes = all * s->lanes.count * 4 * (window_elems(s) + (int64_t)s->has_bias);
   if (bytes > INT32_MAX / 2) return false;
   s->copied = !qn_is_unpadded(&s->p);
-  plan_segments(s);
+  plan_segments(s, job->alternative);
   float *constants = qn_alloc(&u->m->arena, (size_t)bytes);
   pack(s, w, bias, constants);
+  job->alternatives = MOST_RANK;
   job->shape = s;
   job->shape_bytes = sizeof *s;
   job->constants = constants;

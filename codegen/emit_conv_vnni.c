@@ -55,11 +55,21 @@ static int32_t row_cost(const conv_shape *s, int32_t vectors, int32_t tile) {
   return tiles * (steps * (2 * most(tile * vectors, 8) + tile + vectors) + 2 * rescale);
 }
 
-static int32_t choose_tile(const conv_shape *s, int32_t vectors) {
-  int32_t best = 1, limit = (REGISTERS - 1 - vectors) / vectors;
-  limit = least(least(limit, MOST_TILE), s->p.g.out_w);
-  for (int32_t tile = 2; tile <= limit; tile++) {
-    if (row_cost(s, vectors, tile) <= row_cost(s, vectors, best)) best = tile;
+static int32_t most_tile(const conv_shape *s, int32_t vectors) {
+  return least(least((REGISTERS - 1 - vectors) / vectors, MOST_TILE), s->p.g.out_w);
+}
+
+/* The best tile, or one that `rank` others are better than; the worst if there are not so many. */
+static int32_t choose_tile(const conv_shape *s, int32_t vectors, int32_t rank) {
+  bool better[MOST_TILE + 1] = {false};
+  int32_t best = 1, limit = most_tile(s, vectors);
+  for (int32_t left = least(rank, limit - 1); left >= 0; left--) {
+    best = 0;
+    for (int32_t tile = 1; tile <= limit; tile++) {
+      if (better[tile]) continue;
+      if (!best || row_cost(s, vectors, tile) <= row_cost(s, vectors, best)) best = tile;
+    }
+    better[best] = true;
   }
   return best;
 }
@@ -72,7 +82,7 @@ typedef struct {
   conv_shape *s;
   qn_rescaling *channels;
   unsigned char *bytes; /* of all constants */
-  int32_t used;
+  int32_t used, rank; /* of tiles: choose_tile */
 } packer;
 
 /* Weight of output channel o at byte k of run number `run`. */
@@ -156,7 +166,7 @@ static bool add_block(packer *p, int32_t vectors, qn_rescale form) {
     last.first_channel = before->first_channel + before->blocks * before->vectors * QN_LANES;
   for (int32_t v = 0; v < vectors; v++) last.form[v] = (int32_t)form;
   if (!pack_numbers(p, &last)) return false;
-  last.tile = choose_tile(s, vectors);
+  last.tile = choose_tile(s, vectors, p->rank);
   pack_weights(p, &last, 0);
   p->used += last.block_bytes;
   if (before && same_form(before, &last)) {
@@ -192,7 +202,7 @@ bool qn_take_conv2d_vnni(qn_unit *u, const qn_call *call, qn_job *job) {
   s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
   if (!qn_pad_window(&params.g, &s->p)) return false;
   s->run_steps = round_up_div(s->p.run_elems, 4);
-  packer p = {.u = u, .call = call, .s = s};
+  packer p = {.u = u, .call = call, .s = s, .rank = job->alternative};
   int64_t vectors = round_up_div(s->p.g.out_c, QN_LANES);
   int64_t bytes = vectors * QN_ZMM * (3 + (int64_t)step_count(s));
   if (bytes > INT32_MAX / 2) return false;
@@ -202,6 +212,7 @@ bool qn_take_conv2d_vnni(qn_unit *u, const qn_call *call, qn_job *job) {
   if (!add_blocks(&p, QN_RESCALE_fma) && !add_blocks(&p, QN_RESCALE_signed) &&
       !add_blocks(&p, QN_RESCALE_integer))
     return false;
+  job->alternatives = most_tile(s, s->at[0].vectors) - 1;
   job->shape = s;
   job->shape_bytes = sizeof *s;
   job->constants = p.bytes;
@@ -251,6 +262,7 @@ static void add_step(tile *t, LLVMValueRef x, LLVMValueRef w, int32_t step) {
       *acc = qn_dot4(b, *acc, all, weights[v]);
     }
   }
+  qn_forget_reads(b); /* neighbours read the same bytes one tap on: kept, they would not fit */
 }
 
 /* `steps` steps from x and w on: a loop of a few unrolled ones, and the rest. */

@@ -10,6 +10,7 @@ struct qn_program {
   const quern_model *model;
   void *memory;
   const char **kernels;
+  const char *const **alternatives;
   size_t plan_offset; /* decoded weights come first */
 };
 
@@ -63,6 +64,7 @@ qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **
   if (!p) return qn_io_error("quern", "no memory for the model");
   p->plan_offset = (size_t)object.plan_offset;
   p->kernels = object.kernels;
+  p->alternatives = object.alternatives;
   uintptr_t model;
   const char *symbol = qn_format(&m->arena, "%s_model", host.name);
   qn_status status = qn_link(object.bytes, object.size, symbol, &p->jit, &model);
@@ -83,6 +85,8 @@ qn_status qn_run(qn_program *p, const void *const *inputs, void *const *outputs)
 const void *qn_memory_of(const qn_program *p) { return (const char *)p->memory + p->plan_offset; }
 
 const char *const *qn_kernels_of(const qn_program *p) { return p->kernels; }
+
+const char *const *const *qn_alternatives_of(const qn_program *p) { return p->alternatives; }
 
 void qn_unload(qn_program *p) {
   qn_unlink(p->jit);

@@ -168,6 +168,7 @@ static void describe(qn_unit *u, const qn_elf *elf, qn_object *out) {
   out->selftest_bytes = u->options->selftest ? qn_selftest_bytes(u) : 0;
   out->plan_offset = u->plan_offset;
   out->kernels = u->kernels;
+  if (u->options->list_alternatives) out->alternatives = qn_list_alternatives(u);
   qn_size_layers(u, elf, out);
   out->header = qn_header_text(u, out);
 }

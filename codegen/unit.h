@@ -31,7 +31,11 @@ typedef enum {
 
 struct qn_emitter;
 
-/* One op that an emitter has taken. The function's arguments are addresses: operands that are not
+/* One op that an emitter has taken.
+ *
+ * Alternatives: an emitter whose code has sizes to choose, like a tile's, takes the ones that its
+ * cost model likes best for `alternative` 0, the next best for 1, and so on to `alternatives`.
+ * The function's arguments are addresses: operands that are not
  * constants, in order; the result; `constants` if there are any; scratch if there is any. */
 typedef struct {
   const struct qn_emitter *emitter;
@@ -40,6 +44,7 @@ typedef struct {
   const void *constants; /* bytes that the object stores, aligned to 64, in place of the operands' */
   int64_t constant_bytes;
   int64_t scratch_bytes; /* aligned to 64, contents undefined before and after */
+  int32_t alternative, alternatives;
   int64_t scratch;       /* where it is: offset in memory (qn_place_scratch) */
 } qn_job;
 
@@ -59,6 +64,8 @@ typedef struct qn_emitter {
 } qn_emitter;
 extern const qn_emitter qn_emitters[]; /* ends with a NULL name */
 
+/* qn_object.alternatives. */
+const char *const **qn_list_alternatives(qn_unit *u);
 /* Gives every op of u->f that an emitter takes its job: u->jobs. */
 void qn_choose_kernels(qn_unit *u);
 bool qn_can(const qn_unit *u, qn_capability what);

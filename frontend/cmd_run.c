@@ -31,6 +31,7 @@ qn_status command_run(const qn_options *o) {
   const char *path;
   QN_TRY(qn_one_operand(o, &path));
   if (o->profile) return qn_profile(o, path);
+  if (o->tune) return qn_tune(o, path);
   qn_runner r;
   QN_TRY(qn_open_runner(path, o, &r));
   qn_status status = run_model(o, &r);

@@ -69,7 +69,7 @@ qn_status qn_prepare(const char *path, const qn_options *o, qn_module *m, qn_fun
 /* o for a model as it is in its file, not quantized. */
 qn_options qn_plain_options(const qn_options *o);
 /* The code generator's options for a target row and a symbol prefix; NULL takes o's or the default. */
-qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_compile_options *out) QN_MUST_CHECK;
+qn_status qn_get_compile_options(const qn_options *o, qn_module *m, qn_compile_options *out) QN_MUST_CHECK;
 
 /* -- summary.c: on standard output. */
 void qn_print_summary(qn_module *m, const qn_func *f, const char *path, const qn_object *object, bool json);
@@ -128,6 +128,24 @@ qn_status qn_run_sample(const qn_runner *r, const qn_inputs *inputs, int64_t n, 
  * model, in m's arena. */
 qn_status qn_run_samples(qn_runner *r, const qn_texts *files, int64_t *out_count,
                          void *out_results[QN_MAX_IN]) QN_MUST_CHECK;
+
+/* -- stopwatch.c */
+typedef struct {
+  double whole, *layer; /* seconds; layer: per op of the main function */
+  const char *const *kernels;             /* per op: what computes it, "" for nothing */
+  const char *const *const *alternatives; /* qn_object.alternatives */
+} qn_times;
+/* Compiles r's planned module for this machine and runs it for at least so many seconds, on o's
+ * samples or on zeros; r->program is NULL before and after. */
+qn_status qn_time_layers(const qn_options *o, const qn_compile_options *options, double seconds,
+                         qn_runner *r, qn_times *out) QN_MUST_CHECK;
+
+/* -- tuning_file.c: `SHAPE = KERNEL` lines. */
+qn_status qn_read_tuning(qn_arena *a, const char *path, qn_tuning *out) QN_MUST_CHECK;
+qn_status qn_write_tuning(const char *path, const qn_tuning *t) QN_MUST_CHECK;
+
+/* -- tune.c: measures what can compute each layer and writes the fastest into o->tune. */
+qn_status qn_tune(const qn_options *o, const char *path) QN_MUST_CHECK;
 
 /* -- scheme.c: what the user asks of quantization. */
 typedef enum {

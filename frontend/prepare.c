@@ -113,7 +113,7 @@ static qn_status check_section(const char *prefix) {
   return QN_OK;
 }
 
-qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_compile_options *out) {
+qn_status qn_get_compile_options(const qn_options *o, qn_module *m, qn_compile_options *out) {
   int optimize = QN_OPTIMIZE_BALANCED, floats = 0, weights = QN_WEIGHTS_RAW;
   if (o->optimize) QN_TRY(qn_choose("--optimize", NULL, o->optimize, &optimize));
   if (o->floats) QN_TRY(qn_choose("--floats", NULL, o->floats, &floats));
@@ -128,6 +128,11 @@ qn_status qn_get_compile_options(const qn_options *o, const qn_module *m, qn_com
                               .split = o->split_memory,
                               .selftest = o->selftest,
                               .weights_section = o->weights_section};
+  if (o->tuned) {
+    qn_tuning *tuning = qn_alloc(&m->arena, sizeof *tuning);
+    QN_TRY(qn_read_tuning(&m->arena, o->tuned, tuning));
+    out->tuning = tuning;
+  }
   QN_TRY(check_name(out->name));
   if (out->weights_section) QN_TRY(check_section(out->weights_section));
   return set_target(o, out);

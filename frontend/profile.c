@@ -1,58 +1,16 @@
 /* quern run --profile: how long each layer takes, and how near its multiply-adds come to what the
- * machine can do.
- *
- * The model runs as it would anyhow, in one thread, and reads the clock between its layers. Other
- * processes only ever make it slower, so the fastest of many runs counts, for each layer by itself
- * and for the whole. What reading the clock takes is taken off. */
+ * machine can do. */
 #include <inttypes.h>
-#include <math.h>
-#include <time.h>
 #include "command.h"
 
-enum { LEAST_RUNS = 20, PEAK_TYPES = 2 };
+enum { PEAK_TYPES = 2 };
 
 #define SECONDS 0.5 /* of running, at least */
 
 typedef struct {
-  double last;  /* when the clock was read last */
-  double *best; /* seconds, per op of the main function */
-} stopwatch;
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static void on_tick(void *of, int32_t op) {
-  stopwatch *watch = of;
-  double time = now();
-  if (op >= 0 && time - watch->last < watch->best[op]) watch->best[op] = time - watch->last;
-  watch->last = now();
-}
-
-/* What a tick adds to the time between two of them. */
-static double tick_seconds(void) {
-  double best[] = {1};
-  stopwatch watch = {now(), best};
-  for (int i = 0; i < 1000; i++) on_tick(&watch, 0);
-  return best[0];
-}
-
-/* Zeros, where no samples are given: the code takes the same time for all values. */
-static void use_zeros(qn_arena *a, const qn_func *f, qn_inputs *out) {
-  int i = 0;
-  for (const qn_value *p = f->params; p; p = p->next)
-    out->at[i++] = qn_alloc(a, (size_t)qn_bytes(&p->type));
-  out->count = 1;
-}
-
-typedef struct {
   qn_runner runner;
-  stopwatch watch;
-  double whole;               /* seconds of the fastest run */
-  qn_peak peak[PEAK_TYPES];   /* of floats, of int8 */
-  const char *const *kernels; /* per op */
+  qn_times times;
+  qn_peak peak[PEAK_TYPES]; /* of floats, of int8 */
 } profile;
 
 static const qn_peak *peak_of(const profile *p, const qn_op *op) {
@@ -60,47 +18,10 @@ static const qn_peak *peak_of(const profile *p, const qn_op *op) {
   return &p->peak[op->in[0]->type.elem != QN_f32];
 }
 
-static qn_status time_runs(const qn_options *o, profile *p) {
-  qn_arena *a = &p->runner.m->arena;
-  const qn_func *f = p->runner.f;
-  qn_inputs inputs;
-  qn_sample sample;
-  if (o->input.count)
-    QN_TRY(qn_read_inputs(a, f, &o->input, &inputs));
-  else
-    use_zeros(a, f, &inputs);
-  qn_alloc_outputs(a, f, &sample);
-  double begin = now();
-  for (int64_t n = 0; n < LEAST_RUNS || now() - begin < SECONDS; n++) {
-    double start = now();
-    QN_TRY(qn_run_sample(&p->runner, &inputs, n % inputs.count, &sample));
-    if (n == 0 || now() - start < p->whole) p->whole = now() - start;
-  }
-  return QN_OK;
-}
-
-/* Takes the clock off all times. */
-static void correct(profile *p) {
-  double tick = tick_seconds();
-  int count = 0;
-  for (const qn_op *op = p->runner.f->first; op; op = op->next, count++)
-    p->watch.best[count] = fmax(0, p->watch.best[count] - tick);
-  p->whole = fmax(0, p->whole - (count + 1) * tick);
-}
-
 static qn_status measure(const qn_options *o, profile *p) {
-  int count = 0;
-  for (const qn_op *op = p->runner.f->first; op; op = op->next) count++;
-  p->watch.best = qn_alloc(&p->runner.m->arena, ((size_t)count + 1) * sizeof(double));
-  for (int i = 0; i < count; i++) p->watch.best[i] = INFINITY;
-  const qn_ticks ticks = {on_tick, &p->watch};
   qn_compile_options options;
   QN_TRY(qn_get_compile_options(o, p->runner.m, &options));
-  options.ticks = &ticks;
-  QN_TRY(qn_load(p->runner.m, &options, &p->runner.program));
-  p->kernels = qn_kernels_of(p->runner.program);
-  QN_TRY(time_runs(o, p));
-  correct(p);
+  QN_TRY(qn_time_layers(o, &options, SECONDS, &p->runner, &p->times));
   QN_TRY(qn_measure_peak(QN_f32, options.fused, &p->peak[0]));
   return qn_measure_peak(QN_i8, options.fused, &p->peak[1]);
 }
@@ -144,12 +65,12 @@ static void print_table(const profile *p) {
   printf("%-18s  %-*s %11s %10s %8s %6s  %s\n", "op", width, "name", "MACs", "us", "GMAC/s",
          "peak%", "kernel");
   for (const qn_op *op = f->first; op; op = op->next, i++) {
-    if (!*p->kernels[i]) continue;
-    print_row(qn_ops[op->code].name, op->out->name, width, qn_macs(op), p->watch.best[i],
+    if (!*p->times.kernels[i]) continue;
+    print_row(qn_ops[op->code].name, op->out->name, width, qn_macs(op), p->times.layer[i],
               least_of(p, op));
-    printf("  %s\n", p->kernels[i]);
+    printf("  %s\n", p->times.kernels[i]);
   }
-  print_row("all", "", width, total_macs(f), p->whole, least_seconds(p));
+  print_row("all", "", width, total_macs(f), p->times.whole, least_seconds(p));
   printf("\n");
   for (i = 0; i < PEAK_TYPES; i++)
     if (p->peak[i].macs_per_second > 0)
@@ -160,7 +81,8 @@ static void print_table(const profile *p) {
 static void print_json(const profile *p) {
   const qn_func *f = p->runner.f;
   printf("{\"us\": %.3f, \"macs\": %" PRId64 ", \"peak_share\": %.4f,\n \"peaks\": {",
-         1e6 * p->whole, total_macs(f), p->whole > 0 ? least_seconds(p) / p->whole : 0);
+         1e6 * p->times.whole, total_macs(f),
+         p->times.whole > 0 ? least_seconds(p) / p->times.whole : 0);
   for (int i = 0; i < PEAK_TYPES; i++)
     printf("%s\"%s\": {\"gmacs\": %.2f, \"instruction\": \"%s\"}", i ? ", " : "",
            i ? "int8" : "f32", 1e-9 * p->peak[i].macs_per_second, p->peak[i].instruction);
@@ -169,8 +91,8 @@ static void print_json(const profile *p) {
   for (const qn_op *op = f->first; op; op = op->next, i++) {
     printf("%s\n  {\"op\": \"%s\", \"name\": ", i ? "," : "", qn_ops[op->code].name);
     qn_print_json_string(op->out->name);
-    printf(", \"kernel\": \"%s\", \"macs\": %" PRId64 ", \"us\": %.3f}", p->kernels[i], qn_macs(op),
-           *p->kernels[i] ? 1e6 * p->watch.best[i] : 0);
+    printf(", \"kernel\": \"%s\", \"macs\": %" PRId64 ", \"us\": %.3f}", p->times.kernels[i],
+           qn_macs(op), *p->times.kernels[i] ? 1e6 * p->times.layer[i] : 0);
   }
   printf("]}\n");
 }

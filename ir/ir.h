@@ -359,6 +359,9 @@ typedef struct {
 void qn_print(FILE *to, const qn_module *m, const qn_print_options *options);
 void qn_print_type(FILE *to, const qn_type *t);
 const char *qn_type_text(qn_arena *a, const qn_type *t);
+/* What an op computes, without names and scales: "qconv2d i8[1,8,8,4], i8[8,1,1,4] stride=[2,2] :
+ * i8[1,4,4,8]". Operands that are left out are not there. */
+const char *qn_op_shape(qn_arena *a, const qn_op *op);
 /* The fewest digits (rounded from x, at most 9) that read back as the same float. inf, -inf, nan. */
 void qn_print_float(FILE *to, float x);
 

@@ -173,6 +173,40 @@ static void print_op(FILE *to, const qn_op *op) {
   fputc('\n', to);
 }
 
+static void print_shape(FILE *to, const qn_type *t) {
+  qn_type plain = qn_make_type(t->elem, t->rank, t->dim);
+  qn_print_type(to, &plain);
+}
+
+/* Numbers that follow from scales. */
+static bool is_scaling(const qn_attr *attr) {
+  static const char *const names[] = {"mul", "shr", "left_shift", "scale", "clamp", "contract"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
+    if (strcmp(attr->name, names[i]) == 0) return true;
+  return false;
+}
+
+const char *qn_op_shape(qn_arena *a, const qn_op *op) {
+  char *text = NULL;
+  size_t size = 0;
+  FILE *to = open_memstream(&text, &size);
+  if (!to) return "";
+  fputs(qn_ops[op->code].name, to);
+  for (int i = 0; i < op->in_count; ++i) {
+    fputs(i ? ", " : " ", to);
+    print_shape(to, &op->in[i]->type);
+  }
+  for (const qn_attr *attr = qn_ops[op->code].attrs; attr->name; ++attr) {
+    if (!is_scaling(attr) && !qn_is_default_attr(&op->a, attr)) print_attr(to, &op->a, attr);
+  }
+  fputs(" : ", to);
+  print_shape(to, &op->out->type);
+  fclose(to);
+  const char *shape = qn_strndup(a, text, size);
+  free(text);
+  return shape;
+}
+
 static void print_func(FILE *to, const qn_func *f) {
   fprintf(to, "func @%s(", f->name);
   for (const qn_value *p = f->params; p; p = p->next) {

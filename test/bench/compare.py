@@ -4,12 +4,14 @@
     compare.py --quern build/quern --models ../shared/models \\
                [--ort BENCH_ORT --onnx ../shared/peers/ort/onnx] [NETWORK ...]
 
-Prints per network the smallest time of all rounds for each, in microseconds, and the ratio ours / theirs.
+Prints per network the smallest time of all rounds for each, in microseconds, the ratio ours / theirs, and how much
+of this machine's peak of multiply-adds ours comes to, both measured in one run of `quern run --profile`.
 Times mean nothing across machines; the ratio of minima taken in one run does.  BENCH_ORT is the program of
 ../shared/peers/ort, built as its README says, with ORT_LIB set.  One thread each.
 """
 
 import argparse
+import json
 import pathlib
 import subprocess
 import tempfile
@@ -30,8 +32,15 @@ def build(args, network, folder):
     return program
 
 
-def seconds_of(command):
+def output_of(command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def peak_share(args, network):
+    model = pathlib.Path(args.models) / f"{network}.tflite"
+    text = output_of([args.quern, "run", model, "--profile", "--json", "--optimize", args.optimize, "--floats",
+                       args.floats])
+    return json.loads(text)["peak_share"]
 
 
 def ort_time(args, network):
@@ -39,7 +48,7 @@ def ort_time(args, network):
     paths = list(pathlib.Path(args.onnx).glob(f"{network}.*.onnx"))
     if not args.ort or not paths:
         return None
-    line = seconds_of([args.ort, "--seconds", str(args.seconds), "--runs", "50", "--rounds", "1", paths[0]])
+    line = output_of([args.ort, "--seconds", str(args.seconds), "--runs", "50", "--rounds", "1", paths[0]])
     return float(line.split("\n")[-2].split()[3])
 
 
@@ -62,14 +71,14 @@ def main():
         programs = {n: build(args, n, pathlib.Path(folder)) for n in args.networks}
         for _ in range(args.rounds):
             for network, program in programs.items():
-                ours = float(seconds_of([program, str(args.seconds)]))
+                ours = float(output_of([program, str(args.seconds)]))
                 theirs = ort_time(args, network)
                 old = best.get(network, (ours, theirs))
                 best[network] = min(ours, old[0]), theirs and min(theirs, old[1])
-    print(f"{'network':<18}{'ours us':>10}{'ORT us':>10}{'ours/ORT':>10}")
+    print(f"{'network':<18}{'ours us':>10}{'ORT us':>10}{'ours/ORT':>10}{'peak':>8}")
     for network, (ours, theirs) in best.items():
-        peer = f"{theirs:>10.1f}{ours / theirs:>10.2f}" if theirs else ""
-        print(f"{network:<18}{ours:>10.1f}{peer}")
+        peer = f"{theirs:>10.1f}{ours / theirs:>10.2f}" if theirs else f"{'-':>10}{'-':>10}"
+        print(f"{network:<18}{ours:>10.1f}{peer}{100 * peak_share(args, network):>6.0f} %")
 
 
 if __name__ == "__main__":
