@@ -84,7 +84,6 @@ void qn_write(qn_build *b, LLVMValueRef value, LLVMValueRef address, int align) 
   LLVMSetAlignment(LLVMBuildStore(b->b, value, address), (unsigned)align);
 }
 
-/* The first `count` of `lanes` lanes. */
 void qn_forget_reads(qn_build *b) {
   static const char nothing[] = "", clobbers[] = "~{memory}";
   LLVMTypeRef type = LLVMFunctionType(b->u->nothing, NULL, 0, 0);
@@ -93,6 +92,7 @@ void qn_forget_reads(qn_build *b) {
   LLVMBuildCall2(b->b, type, fence, NULL, 0, "");
 }
 
+/* The first `count` of `lanes` lanes. */
 static LLVMValueRef mask(qn_build *b, int lanes, int count) {
   LLVMTypeRef bit = LLVMInt1TypeInContext(b->u->context);
   LLVMValueRef at[64];
