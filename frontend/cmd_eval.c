@@ -13,6 +13,7 @@ typedef struct {
   int64_t ref_right; /* top-1 of the other model */
   double sqnr[QN_MAX_IN];
   qn_layer_scores layers;
+  qn_bisection bisection;
 } qn_score;
 
 static qn_status score_against(const qn_options *o, const qn_options *plain, qn_runner *r,
@@ -64,6 +65,40 @@ static void print_json_layers(const qn_layer_scores *layers) {
   printf("]");
 }
 
+static void print_json_bisection(const qn_bisection *b) {
+  printf(", \"bisect\": {");
+  print_json_real("\"threshold_db\": ", b->threshold);
+  printf(", \"passes\": [");
+  for (int i = 0; i < b->count; i++) {
+    printf("%s{\"name\": \"%s\"", i ? ", " : "", b->at[i].name);
+    print_json_real(", \"sqnr_db\": ", b->at[i].sqnr);
+    printf("}");
+  }
+  printf("]");
+  if (b->first >= 0) printf(", \"pass\": \"%s\"", b->at[b->first].name);
+  if (b->layer.name) {
+    printf(", \"layer\": \"%s\", \"op\": \"%s\"", b->layer.name, b->layer.op);
+    print_json_real(", \"layer_sqnr_db\": ", b->layer.sqnr);
+  }
+  printf("}");
+}
+
+static void print_bisection(const qn_bisection *b) {
+  for (int i = 0; i < b->count; i++) {
+    if (b->at[i].same)
+      printf("pass       unchanged %s\n", b->at[i].name);
+    else
+      printf("pass       %.2f dB %s\n", b->at[i].sqnr, b->at[i].name);
+  }
+  if (b->count == 0) return;
+  if (b->first < 0)
+    printf("first      no pass brings the answer below %.2f dB\n", b->threshold);
+  else
+    printf("first      %.2f dB %s\n", b->at[b->first].sqnr, b->at[b->first].name);
+  if (b->layer.name)
+    printf("in layer   %.2f dB %s %s\n", b->layer.sqnr, b->layer.op, b->layer.name);
+}
+
 static void print_score(const qn_score *s, const qn_func *f, bool json) {
   double percent = s->samples ? 100.0 / (double)s->samples : 0;
   if (json) {
@@ -76,6 +111,7 @@ static void print_score(const qn_score *s, const qn_func *f, bool json) {
       printf("]");
     }
     if (s->layers.count) print_json_layers(&s->layers);
+    if (s->bisection.count) print_json_bisection(&s->bisection);
     printf("}\n");
     return;
   }
@@ -91,6 +127,7 @@ static void print_score(const qn_score *s, const qn_func *f, bool json) {
   for (int i = 0; i < s->layers.count; i++)
     printf("layer      %.2f dB %s %s\n", s->layers.at[i].sqnr, s->layers.at[i].op,
            s->layers.at[i].name);
+  print_bisection(&s->bisection);
 }
 
 static qn_status evaluate(const qn_options *o, const char *path, qn_runner *r) {
@@ -103,6 +140,7 @@ static qn_status evaluate(const qn_options *o, const char *path, qn_runner *r) {
   qn_options plain = qn_plain_options(o);
   if (o->against) QN_TRY(score_against(o, &plain, r, results, labels, &score));
   if (o->layers) QN_TRY(qn_score_layers(&r->m->arena, path, o, &plain, &score.layers));
+  if (o->bisect) QN_TRY(qn_bisect(&r->m->arena, path, o, &plain, &score.bisection));
   print_score(&score, r->f, o->json);
   return QN_OK;
 }
@@ -115,6 +153,8 @@ qn_status command_eval(const qn_options *o) {
                        "eval needs labels (-l LABELS.npy) or a model to compare with (--against)");
   if (o->layers && !o->against)
     return qn_io_error("quern", "--layers needs a model to compare with, --against");
+  if (o->bisect && !o->against)
+    return qn_io_error("quern", "--bisect needs a model to compare with, --against");
   qn_runner r;
   QN_TRY(qn_open_runner(path, o, &r));
   qn_status status = evaluate(o, path, &r);

@@ -21,6 +21,7 @@ typedef struct {
 #include "options.def"
   const char *command;
   qn_texts operands; /* what is no option */
+  const qn_watch *watch; /* of the passes that a model goes through; NULL: nobody */
 } qn_options;
 
 /* A row of options.def. */
@@ -203,6 +204,25 @@ typedef struct {
  * samples: every value that both have by name, in a. */
 qn_status qn_score_layers(qn_arena *a, const char *path, const qn_options *o,
                           const qn_options *plain, qn_layer_scores *out) QN_MUST_CHECK;
+
+/* -- bisect.c: where, among the passes that a model goes through, its answers change. */
+typedef struct {
+  const char *name; /* of the pass */
+  bool same;        /* it left the model as it was */
+  double sqnr;      /* dB, of the answers against the other model's: the worst of the results */
+} qn_pass_score;
+typedef struct {
+  double threshold; /* dB */
+  int count;
+  qn_pass_score *at;     /* one per pass, after the model as it was read */
+  int first;             /* the first below the threshold; -1: none */
+  qn_layer_score layer;  /* in that module, the first value that has moved so far from what it was
+                            before the pass; else the one that moved most. NULL names: none */
+} qn_bisection;
+/* Of the model at path with options o against that at o->against with options plain, in a. Layers
+ * are compared on as many samples as fit 256 MB. */
+qn_status qn_bisect(qn_arena *a, const char *path, const qn_options *o, const qn_options *plain,
+                    qn_bisection *out) QN_MUST_CHECK;
 
 /* -- observe.c, continued: calibration. */
 /* Calibration data as passes see it. files live as long as the sampler. */

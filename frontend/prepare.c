@@ -25,7 +25,8 @@ qn_status qn_one_operand(const qn_options *o, const char **out) {
 qn_status qn_get_pass_options(const qn_options *o, qn_pass_options *out) {
   *out = (qn_pass_options){.print_after_all = o->print_after_all,
                            .verify_each = !o->no_verify,
-                           .remarks = o->verbose};
+                           .remarks = o->verbose,
+                           .watch = o->watch};
   return find_contract(o->contract, &out->contract);
 }
 
@@ -34,6 +35,7 @@ qn_options qn_plain_options(const qn_options *o) {
   plain.quantize = "float";
   plain.config = NULL;
   plain.calibrate.count = 0;
+  plain.watch = NULL;
   return plain;
 }
 
@@ -43,6 +45,7 @@ qn_status qn_prepare(const char *path, const qn_options *o, qn_module *m, qn_fun
   QN_TRY(qn_load_model(path, m));
   qn_name_model(m, path);
   m->hash = qn_hash_module(m);
+  if (o->watch) QN_TRY(o->watch->after(o->watch->of, m, "as read"));
   QN_TRY(qn_quantize(o, m));
   QN_TRY(qn_run_passes(m, qn_default_pipeline, &passes));
   *out = qn_main_func(m);

@@ -311,7 +311,9 @@ qn_status qn_search_levels(const qn_options *o, qn_module *m, qn_quantization *q
   if (!m->src.name || m->src.name[0] == '<')
     return qn_io_error("quern", "a search reads the model again and again: it must be a file");
   choose_recovery(&q->scheme);
-  search s = {.o = o, .path = m->src.name, .q = q, .a = &m->arena};
+  qn_options unseen = *o; /* nobody watches candidates */
+  unseen.watch = NULL;
+  search s = {.o = &unseen, .path = m->src.name, .q = q, .a = &m->arena};
   qn_module *again = qn_new_module();
   qn_status status = search_model(&s, again);
   qn_free_module(again);

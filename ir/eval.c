@@ -51,6 +51,8 @@ typedef struct {
   const qn_func *f;
   qn_numbering numbers;
   place *places;
+  qn_see_value see; /* or NULL */
+  void *of;
 } frame;
 
 static const void *data_of(const frame *r, const qn_value *v) {
@@ -82,6 +84,7 @@ static void run_op(frame *r, const qn_op *op, int32_t index, void *const *output
   if (!out) out = qn_alloc(&y->own, (size_t)qn_bytes(&op->out->type));
   y->data = out;
   qn_eval_op(op, in, out);
+  if (r->see) r->see(r->of, op->out, out);
   for (int i = 0; i < op->in_count; i++) {
     if (op->in[i]->kind == QN_CONST) continue;
     place *x = &r->places[qn_number_of(&r->numbers, op->in[i])];
@@ -91,8 +94,13 @@ static void run_op(frame *r, const qn_op *op, int32_t index, void *const *output
 }
 
 void qn_eval(const qn_func *f, const void *const *inputs, void *const *outputs) {
+  qn_eval_seen(f, inputs, outputs, NULL, NULL);
+}
+
+void qn_eval_seen(const qn_func *f, const void *const *inputs, void *const *outputs,
+                  qn_see_value see, void *of) {
   qn_arena a = {0};
-  frame r = {.f = f};
+  frame r = {.f = f, .see = see, .of = of};
   qn_number_values(&a, f, &r.numbers);
   r.places = qn_alloc(&a, (size_t)(r.numbers.count + 1) * sizeof *r.places);
   find_last_uses(&r);

@@ -412,6 +412,10 @@ int64_t qn_macs(const qn_op *op); /* multiply-accumulates, padding taps counted;
 void qn_eval_op(const qn_op *op, const void *const *in, void *out); /* in: op->in_count pointers */
 /* Runs f once. inputs, outputs: dense tensors, one per parameter and result. */
 void qn_eval(const qn_func *f, const void *const *inputs, void *const *outputs);
+/* The same; see is called after each op with its result and where that is until the next call. */
+typedef void (*qn_see_value)(void *of, const qn_value *v, const void *data);
+void qn_eval_seen(const qn_func *f, const void *const *inputs, void *const *outputs,
+                  qn_see_value see, void *of);
 
 /* -- storage.c: where a value's bytes are when the function runs. */
 typedef enum { QN_IN_CONST, QN_IN_INPUT, QN_IN_OUTPUT, QN_IN_MEMORY } qn_place_kind;

@@ -45,9 +45,11 @@ static qn_status run_pass(qn_module *m, const qn_pass *pass, const qn_pass_optio
     fprintf(stderr, "// after %s\n", pass->name);
     qn_print(stderr, m, &(qn_print_options){.elide = true});
   }
-  if (!options->verify_each || qn_verify(m) == QN_OK) return QN_OK;
-  qn_note(&m->src, qn_nowhere, "pass '%s' left this behind: a bug in quern", pass->name);
-  return QN_EBUG;
+  if (options->verify_each && qn_verify(m) != QN_OK) {
+    qn_note(&m->src, qn_nowhere, "pass '%s' left this behind: a bug in quern", pass->name);
+    return QN_EBUG;
+  }
+  return options->watch ? options->watch->after(options->watch->of, m, pass->name) : QN_OK;
 }
 
 /* Where the name at p ends. */

@@ -4,6 +4,12 @@
 
 #include "quantize.h"
 
+/* Whoever wants to see the module after each pass, and leaves it as it is. */
+typedef struct {
+  void *of;
+  qn_status (*after)(void *of, qn_module *m, const char *pass);
+} qn_watch;
+
 typedef struct {
   qn_contract contract; /* what fuse-int8 writes */
   bool print_after_all; /* print the module to standard error after each pass, large constants elided */
@@ -14,6 +20,7 @@ typedef struct {
   const qn_scheme *scheme;         /* what calibrate and insert-qdq aim at; NULL: qn_default_scheme */
   const qn_statistics *statistics; /* of calibration samples; NULL: not known, calibrate asks sampler */
   const qn_sampler *sampler;       /* NULL: no samples */
+  const qn_watch *watch;           /* NULL: nobody */
 } qn_pass_options;
 
 typedef struct {
