@@ -4,7 +4,7 @@
  * one internal function whose arguments are the tensors' addresses. Its body is a call of the
  * kernel, always inlined, with the parameters as a constant: that is what specialises the kernel.
  * Layers of equal shape share the code. It also tells LLVM what the plan knows: the tensors do not
- * overlap, except where the result takes an operand's place.
+ * overlap, except where the result takes an operand's place, which then is one argument for both.
  *
  * On top of them stand the exported symbols: NAME_init, NAME_run (one argument per tensor)
  * and NAME_model (runtime/quern.h), whose `run` takes arrays of addresses.
@@ -22,6 +22,7 @@ typedef struct variant {
   qn_call call;
   uint32_t present; /* operands that are not absent */
   uint32_t shared;  /* operands that overlap the result */
+  uint32_t same;    /* of a kernel: operands that are where the result is, and no argument */
   bool scratch;
   LLVMValueRef function;
   LLVMTypeRef type;
@@ -76,7 +77,7 @@ static LLVMValueRef at_offset(emitter *e, LLVMValueRef base, int64_t offset) {
 /* ------------------------------------------------------------------ specialised kernels */
 
 static int argument_count(const variant *v) {
-  return __builtin_popcount(v->present) + 1 + (v->scratch ? 1 : 0) +
+  return __builtin_popcount(v->present & ~v->same) + 1 + (v->scratch ? 1 : 0) +
          (v->job && v->job->constant_bytes > 0 ? 1 : 0);
 }
 
@@ -89,8 +90,8 @@ static bool same_job(const variant *a, const variant *b) {
 static bool same_variant(const variant *a, const variant *b) {
   if (a->job || b->job) return a->job && b->job && same_job(a, b);
   return a->call.kernel == b->call.kernel && a->call.in_count == b->call.in_count &&
-         a->present == b->present && a->shared == b->shared && a->scratch == b->scratch &&
-         a->call.param_bytes == b->call.param_bytes &&
+         a->present == b->present && a->shared == b->shared && a->same == b->same &&
+         a->scratch == b->scratch && a->call.param_bytes == b->call.param_bytes &&
          memcmp(a->call.params, b->call.params, (size_t)a->call.param_bytes) == 0;
 }
 
@@ -98,11 +99,11 @@ static bool same_variant(const variant *a, const variant *b) {
 static void mark_arguments(emitter *e, const variant *v) {
   unsigned index = 1;
   for (int i = 0; i < v->call.in_count; i++) {
-    if (!(v->present >> i & 1)) continue;
+    if (!(v->present >> i & 1) || v->same >> i & 1) continue;
     if (!(v->shared >> i & 1)) qn_add_attribute(e->u, v->function, index, "noalias");
     qn_add_attribute(e->u, v->function, index++, "nonnull");
   }
-  if (!v->shared) qn_add_attribute(e->u, v->function, index, "noalias");
+  if (!(v->shared & ~v->same)) qn_add_attribute(e->u, v->function, index, "noalias");
   qn_add_attribute(e->u, v->function, index++, "nonnull");
   for (; (int)index <= argument_count(v); index++) { /* a job's constants, scratch */
     qn_add_attribute(e->u, v->function, index, "noalias");
@@ -118,16 +119,18 @@ static void emit_kernel_call(emitter *e, const variant *v, LLVMValueRef kernel, 
   LLVMSetAlignment(params, 16);
   LLVMTypeRef array = LLVMArrayType2(u->pointer, QN_KERNEL_OPERANDS);
   LLVMValueRef in = LLVMBuildAlloca(e->b, array, "in");
-  unsigned next = 0;
+  unsigned next = 0, count = (unsigned)__builtin_popcount(v->present & ~v->same);
+  LLVMValueRef out = LLVMGetParam(v->function, count);
   for (int i = 0; i < v->call.in_count; i++) {
     LLVMValueRef index = number(u->i32, i);
     LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, u->pointer, in, &index, 1, "");
-    LLVMBuildStore(
-        e->b, v->present >> i & 1 ? LLVMGetParam(v->function, next++) : LLVMConstNull(u->pointer),
-        slot);
+    LLVMValueRef operand = LLVMConstNull(u->pointer);
+    if (v->present >> i & 1)
+      operand = v->same >> i & 1 ? out : LLVMGetParam(v->function, next++);
+    LLVMBuildStore(e->b, operand, slot);
   }
-  LLVMValueRef out = LLVMGetParam(v->function, next++);
-  LLVMValueRef scratch = v->scratch ? LLVMGetParam(v->function, next) : LLVMConstNull(u->pointer);
+  LLVMValueRef none = LLVMConstNull(u->pointer);
+  LLVMValueRef scratch = v->scratch ? LLVMGetParam(v->function, count + 1) : none;
   LLVMValueRef arguments[] = {params, in, out, scratch};
   LLVMBuildCall2(e->b, LLVMGlobalGetValueType(kernel), kernel, arguments, 4, "");
   LLVMBuildRetVoid(e->b);
@@ -200,6 +203,11 @@ static bool overlap(const qn_place *a, int64_t a_bytes, const qn_place *b, int64
   return a->offset < b->offset + b_bytes && b->offset < a->offset + a_bytes;
 }
 
+static bool takes_place(const qn_place *operand, const qn_place *out) {
+  return operand->kind == QN_IN_MEMORY && out->kind == QN_IN_MEMORY &&
+         operand->offset == out->offset;
+}
+
 /* What runs an op, and where its result and its scratch are. The result's place is given, not the
  * result's value's, because results are also copied into further outputs. */
 typedef struct {
@@ -240,7 +248,10 @@ static qn_status emit_call(emitter *e, const step *s, const char **out_kernel) {
     wanted.present |= 1u << i;
     if (overlap(&place, qn_bytes(&call->in[i]->type), &s->out, s->out_bytes))
       wanted.shared |= 1u << i;
-    arguments[count++] = address(e, &place);
+    if (!s->job && takes_place(&place, &s->out))
+      wanted.same |= 1u << i;
+    else
+      arguments[count++] = address(e, &place);
   }
   if (s->out.kind == QN_IN_MEMORY && s->out.offset < 0)
     return qn_bug("a result of '%s' has no place in memory; run pass 'plan-memory'",

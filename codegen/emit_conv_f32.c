@@ -43,10 +43,12 @@ static int32_t block_bytes(const conv_shape *s, int32_t vectors) {
 /* ------------------------------------------------------------------ tiles */
 
 /* Cycles of all pixels and channels, about: two loads at once, a sum at a time and three cycles
- * until it is there; weights that the nearest cache does not hold; the way to the next tile. */
+ * until it is there; weights that the nearest cache does not hold; the way to the next tile. A
+ * broadcast of 512 bits is free inside its one multiplication; for several it takes a turn. */
 static double cost_of(const conv_shape *s, int32_t vectors, int32_t rows, int32_t tile) {
   int32_t all = round_up_div(s->p.g.out_c, s->lanes.count), sums = vectors * tile;
   double step = most(most(sums, 4), (vectors + tile + 1) / 2);
+  if (s->lanes.count == 16 && vectors > 1) step += tile;
   if (block_bytes(s, vectors) > L1_BYTES) step += 3 * vectors;
   double once = 10 * s->p.g.kernel_h + 2 * sums;
   return (step * window_elems(s) + once) * round_up_div(all, vectors) *
@@ -120,6 +122,7 @@ bool qn_take_conv2d_tiles(qn_unit *u, const qn_call *call, qn_job *job) {
     return false;
   conv_shape *s = qn_alloc(&u->m->arena, sizeof *s);
   s->lanes = qn_float_lanes(u);
+  while (s->lanes.count > 4 && s->lanes.count / 2 >= params.g.out_c) s->lanes.count /= 2;
   s->low = params.low;
   s->high = params.high;
   s->has_bias = bias != NULL;
@@ -175,6 +178,7 @@ static void add_element(tile *t, LLVMValueRef x, LLVMValueRef w) {
       *sum = qn_add_product(b, t->s->lanes, *sum, all, weights[v]);
     }
   }
+  qn_forget_reads(b); /* also keeps the order: all of one element, then the next */
 }
 
 static void add_run(tile *t, LLVMValueRef x, LLVMValueRef w) {

@@ -76,6 +76,14 @@ static bool are_finite(const float *w, int64_t count) {
   return true;
 }
 
+/* The reference kernel, compiled, needs no padded copy: it is faster where a copied element meets few
+ * results and whole vectors of channels lie side by side (measured). */
+static bool is_worth_copying(const depthwise_shape *s) {
+  const qn_window *g = &s->p.g;
+  bool sparse = g->stride_h * g->stride_w > 1 || g->out_h * g->out_w < 16;
+  return !(sparse && g->in_c >= 2 * s->lanes.count);
+}
+
 bool qn_take_depthwise_tiles(qn_unit *u, const qn_call *call, qn_job *job) {
   qn_conv_f32_params params;
   memcpy(&params, call->params, sizeof params);
@@ -91,6 +99,7 @@ bool qn_take_depthwise_tiles(qn_unit *u, const qn_call *call, qn_job *job) {
   if (!qn_pad_window(&params.g, &s->p) || tap_count(s) > MOST_UNROLLED_TAPS) return false;
   if (!are_finite(w, (int64_t)tap_count(s) * s->p.g.in_c)) return false;
   s->copied = !qn_is_unpadded(&s->p);
+  if (s->copied && !is_worth_copying(s)) return false;
   plan(s);
   job->constant_bytes = (int64_t)s->vectors * vector_bytes(s);
   float *constants = qn_alloc(&u->m->arena, (size_t)job->constant_bytes);
