@@ -80,16 +80,22 @@ const void *qn_constant(const qn_unit *u, const qn_value *v) {
 
 /* Codes are made for weights in the model's order; in a kernel's own they take up to half as much
  * again. Who wants them coded wants them small, unless speed counts most. */
-static bool is_welcome(const qn_unit *u, const qn_job *job) {
-  bool small = u->options->weights == QN_WEIGHTS_CODED && u->options->optimize != QN_OPTIMIZE_SPEED;
-  return job->constant_bytes == 0 || !small;
+typedef struct {
+  qn_call call;
+  bool coded; /* its constants are to be, and small */
+} request;
+
+static request request_of(const qn_unit *u, const qn_op *op, int number) {
+  request r = {.coded = u->options->weights == QN_WEIGHTS_CODED &&
+                        u->options->optimize != QN_OPTIMIZE_SPEED && !qn_keeps_raw(u, number)};
+  qn_bind(op, &r.call);
+  return r;
 }
 
-static bool take(qn_unit *u, const qn_emitter *e, const qn_call *call, int alternative,
-                 qn_job *out) {
+static bool take(qn_unit *u, const qn_emitter *e, const request *r, int alternative, qn_job *out) {
   *out = (qn_job){.emitter = e, .alternative = alternative};
-  return e->kernel == call->kernel && qn_can(u, e->needs) && e->take(u, call, out) &&
-         alternative <= out->alternatives && is_welcome(u, out);
+  return e->kernel == r->call.kernel && qn_can(u, e->needs) && e->take(u, &r->call, out) &&
+         alternative <= out->alternatives && (out->constant_bytes == 0 || !r->coded);
 }
 
 /* ------------------------------------------------------------------ alternatives */
@@ -99,16 +105,15 @@ static const char *name_of(qn_unit *u, const qn_emitter *e, int alternative) {
   return alternative ? qn_format(&u->m->arena, "%s %d", e->name, alternative) : e->name;
 }
 
-static const char *const *list_alternatives(qn_unit *u, const qn_op *op) {
+static const char *const *list_alternatives(qn_unit *u, const qn_op *op, int number) {
   const char **names = qn_alloc(&u->m->arena, (MOST_ALTERNATIVES + 2) * sizeof *names);
   int count = 0;
-  qn_call call;
+  request r = request_of(u, op, number);
   qn_job job;
-  qn_bind(op, &call);
   for (const qn_emitter *e = qn_emitters; e->name; e++)
-    for (int i = 0; count < MOST_ALTERNATIVES && take(u, e, &call, i, &job); i++)
+    for (int i = 0; count < MOST_ALTERNATIVES && take(u, e, &r, i, &job); i++)
       names[count++] = name_of(u, e, i);
-  names[count] = qn_kernel_names[call.kernel];
+  names[count] = qn_kernel_names[r.call.kernel];
   return names;
 }
 
@@ -117,7 +122,8 @@ const char *const **qn_list_alternatives(qn_unit *u) {
   for (const qn_op *op = u->f->first; op; op = op->next) count++;
   const char *const **lists = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *lists);
   count = 0;
-  for (const qn_op *op = u->f->first; op; op = op->next) lists[count++] = list_alternatives(u, op);
+  for (const qn_op *op = u->f->first; op; op = op->next, count++)
+    lists[count] = list_alternatives(u, op, count);
   return lists;
 }
 
@@ -151,26 +157,25 @@ bool qn_is_alternative(const char *name) {
 }
 
 /* The job that is named so; false when there is no such one for this op on this target. */
-static bool take_named(qn_unit *u, const qn_call *call, const char *kernel, qn_job *out) {
+static bool take_named(qn_unit *u, const request *r, const char *kernel, qn_job *out) {
   int alternative;
   for (const qn_emitter *e = qn_emitters; e->name; e++)
-    if (names_emitter(kernel, e, &alternative)) return take(u, e, call, alternative, out);
+    if (names_emitter(kernel, e, &alternative)) return take(u, e, r, alternative, out);
   return false;
 }
 
-static bool take_first(qn_unit *u, const qn_call *call, qn_job *out) {
+static bool take_first(qn_unit *u, const request *r, qn_job *out) {
   for (const qn_emitter *e = qn_emitters; e->name; e++)
-    if (take(u, e, call, 0, out)) return true;
+    if (take(u, e, r, 0, out)) return true;
   return false;
 }
 
-static qn_job *choose(qn_unit *u, const qn_op *op) {
-  qn_call call;
-  qn_bind(op, &call);
+static qn_job *choose(qn_unit *u, const qn_op *op, int number) {
+  request r = request_of(u, op, number);
   const char *tuned = tuned_kernel(u, op);
-  if (tuned && strcmp(tuned, qn_kernel_names[call.kernel]) == 0) return NULL;
+  if (tuned && strcmp(tuned, qn_kernel_names[r.call.kernel]) == 0) return NULL;
   qn_job job;
-  if (!(tuned && take_named(u, &call, tuned, &job)) && !take_first(u, &call, &job)) return NULL;
+  if (!(tuned && take_named(u, &r, tuned, &job)) && !take_first(u, &r, &job)) return NULL;
   qn_job *kept = qn_alloc(&u->m->arena, sizeof *kept);
   *kept = job;
   return kept;
@@ -180,7 +185,8 @@ void qn_choose_kernels(qn_unit *u) {
   int count = 0, index = 0;
   for (const qn_op *op = u->f->first; op; op = op->next) count++;
   u->jobs = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *u->jobs);
-  for (const qn_op *op = u->f->first; op; op = op->next) u->jobs[index++] = choose(u, op);
+  for (const qn_op *op = u->f->first; op; op = op->next, index++)
+    u->jobs[index] = choose(u, op, index);
 }
 
 void qn_emit_bodies(qn_unit *u) {

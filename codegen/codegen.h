@@ -50,6 +50,7 @@ typedef struct {
   qn_optimize optimize;
   qn_weights weights;
   const qn_codec *codec; /* of coded weights; NULL: the one that makes the object smallest */
+  const bool *keep_raw;  /* per op of the main function: its constants are not coded; or NULL */
   bool soft;                   /* no FPU, floats in core registers; the row allows it */
   bool pic;                    /* position-independent code */
   bool fused;                  /* floats: products and sums may be rounded once */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const qn_codec qn_codecs[] = {
-#define QN_CODEC(name, scratch_bytes, doc)                                                         \
+#define QN_CODEC(name, scratch_bytes, work, doc)                                                         \
   {#name, doc, "qn_decode_" #name, scratch_bytes, qn_encode_##name},
 #include "../runtime/codecs.def"
     {NULL, NULL, NULL, 0, NULL}};

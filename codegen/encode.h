@@ -48,7 +48,7 @@ extern const qn_codec qn_codecs[]; /* ends with a NULL name */
 /* Sets the tensors' offsets; returns the bytes of their image. */
 uint32_t qn_place_coded(qn_coded_tensor *tensors, int count);
 
-#define QN_CODEC(name, scratch_bytes, doc)                                                         \
+#define QN_CODEC(name, scratch_bytes, work, doc)                                                         \
   bool qn_encode_##name(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out);
 #include "../runtime/codecs.def"
 

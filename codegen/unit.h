@@ -88,6 +88,7 @@ typedef struct {
   const void *data;
   int64_t bytes, align, elem_bytes;
   int64_t offset; /* in the blob, or in memory when decoded */
+  bool raw;     /* options.keep_raw of an op that reads it */
   bool decoded;
   qn_coded_tensor tensor; /* what it is to a codec */
 } qn_weight;
@@ -107,6 +108,8 @@ typedef struct {
   int64_t decoder_bytes;        /* code and its constants, about */
 } qn_weight_plan;
 
+/* options.keep_raw of op number `number`. */
+bool qn_keeps_raw(const qn_unit *u, int number);
 /* Every constant that f's calls read or f returns, and those of u's jobs, identical ones once. Sets
  * u->weights. */
 qn_status qn_plan_weights(qn_unit *u) QN_MUST_CHECK;

@@ -30,6 +30,10 @@ static int *find_slot(const qn_weight_plan *plan, const void *data, int64_t byte
   return &plan->slot[i];
 }
 
+bool qn_keeps_raw(const qn_unit *u, int number) {
+  return u->options->keep_raw && u->options->keep_raw[number];
+}
+
 const qn_weight *qn_find_weight(const qn_weight_plan *plan, const void *data, int64_t bytes) {
   int index = *find_slot(plan, data, bytes);
   return index ? &plan->at[index - 1] : NULL;
@@ -45,16 +49,18 @@ static void add_weight(qn_weight_plan *plan, const qn_weight *wanted) {
   }
   qn_weight *w = &plan->at[*slot - 1];
   w->align = most(w->align, wanted->align);
+  w->raw |= wanted->raw;
 }
 
-/* The op whose operand i is v says what the constant is; NULL: a result. */
-static void add_place(qn_arena *a, qn_weight_plan *plan, const qn_func *f, const qn_op *op, int i,
-                      const qn_value *v) {
-  qn_place place = qn_place_of(f, v);
+/* Operand i of op, v, says what the constant is; op NULL: a result. */
+static void add_place(qn_unit *u, qn_weight_plan *plan, const qn_op *op, int i, const qn_value *v,
+                      bool raw) {
+  qn_place place = qn_place_of(u->f, v);
   if (place.kind != QN_IN_CONST) return;
   qn_weight w = {.data = place.value->data,
                  .bytes = qn_bytes(&place.value->type),
-                 .tensor = qn_coded_role(a, op, i, place.value)};
+                 .raw = raw,
+                 .tensor = qn_coded_role(&u->m->arena, op, i, place.value)};
   w.elem_bytes = w.tensor.elem_bytes;
   w.align = w.bytes >= 1024 ? 64 : w.bytes >= 64 ? 16 : most(w.elem_bytes, 4);
   add_weight(plan, &w);
@@ -93,6 +99,7 @@ typedef struct {
 } coding;
 
 static bool can_be_coded(const qn_weight *w) {
+  if (w->raw) return false;
   if (qn_codec_place(1, (uint32_t)w->bytes) % w->align != 0) return false;
   return w->bytes >= CODED_LEAST && w->bytes <= QN_CODED_MOST && w->elem_bytes <= 4;
 }
@@ -196,11 +203,12 @@ static void fill_blob(qn_arena *a, qn_weight_plan *plan, const uint8_t *stream) 
   }
 }
 
-static void add_job(qn_weight_plan *plan, const qn_job *job) {
+static void add_job(qn_weight_plan *plan, const qn_job *job, bool raw) {
   const qn_weight w = {.data = job->constants,
                        .bytes = job->constant_bytes,
                        .align = 64,
                        .elem_bytes = 1,
+                       .raw = raw,
                        .tensor = {.data = job->constants,
                                   .bytes = (uint32_t)job->constant_bytes,
                                   .elem_bytes = 1,
@@ -218,14 +226,15 @@ static void find_weights(qn_unit *u, qn_weight_plan *plan) {
   plan->slot = qn_alloc(a, (size_t)plan->slots * sizeof *plan->slot);
   plan->at = qn_alloc(a, (size_t)count * sizeof *plan->at);
   for (const qn_op *op = f->first; op; op = op->next, number++) {
-    if (u->jobs[number]) add_job(plan, u->jobs[number]);
+    bool raw = qn_keeps_raw(u, number);
+    if (u->jobs[number]) add_job(plan, u->jobs[number], raw);
     qn_call call;
     qn_bind(op, &call);
     for (int i = 0; i < call.in_count && !u->jobs[number]; i++) {
-      if (call.in[i]) add_place(a, plan, f, op, i, call.in[i]);
+      if (call.in[i]) add_place(u, plan, op, i, call.in[i], raw);
     }
   }
-  for (int i = 0; i < f->result_count; i++) add_place(a, plan, f, NULL, 0, f->results[i]);
+  for (int i = 0; i < f->result_count; i++) add_place(u, plan, NULL, 0, f->results[i], false);
 }
 
 static qn_status check_total(const qn_module *m, const qn_weight_plan *plan) {

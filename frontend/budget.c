@@ -28,7 +28,7 @@ static qn_status parse_bytes(const char *flag, const char *text, int64_t *out) {
   return QN_OK;
 }
 
-static int64_t ram_of(const qn_object *o) {
+int64_t qn_ram_of(const qn_object *o) {
   return o->memory_bytes + o->split_bytes + o->stack_bytes;
 }
 static int64_t flash_of(const qn_object *o) { return o->flash_bytes; }
@@ -139,7 +139,7 @@ static qn_status report_ram(qn_module *m, const qn_func *f, const qn_object *o, 
       qn_error(&m->src, peak->loc,
                "the model needs %" PRId64 " bytes of RAM, %" PRId64
                " more than --budget-ram %" PRId64 "; the peak is in layer '%s' (%s)",
-               ram_of(o), ram_of(o) - budget, budget, peak->out->name, qn_ops[peak->code].name);
+               qn_ram_of(o), qn_ram_of(o) - budget, budget, peak->out->name, qn_ops[peak->code].name);
   int64_t decoded = o->split_bytes ? o->split_bytes : o->plan_offset;
   qn_note(
       &m->src, qn_nowhere,
@@ -215,16 +215,21 @@ static qn_status note_options(qn_module *m, const qn_func *f, const qn_compile_o
   return QN_OK;
 }
 
-qn_status qn_check_budgets(const qn_options *o, qn_module *m, const qn_func *f,
+qn_status qn_get_budgets(const qn_options *o, qn_budgets *out) {
+  *out = (qn_budgets){INT64_MAX, INT64_MAX};
+  if (o->budget_flash) QN_TRY(parse_bytes("--budget-flash", o->budget_flash, &out->flash));
+  if (o->budget_ram) QN_TRY(parse_bytes("--budget-ram", o->budget_ram, &out->ram));
+  return QN_OK;
+}
+
+qn_status qn_check_budgets(const qn_budgets *budgets, qn_module *m, const qn_func *f,
                            const qn_compile_options *options, const qn_object *object) {
-  int64_t flash = INT64_MAX, ram = INT64_MAX;
-  if (o->budget_flash) QN_TRY(parse_bytes("--budget-flash", o->budget_flash, &flash));
-  if (o->budget_ram) QN_TRY(parse_bytes("--budget-ram", o->budget_ram, &ram));
-  bool in_flash = object->flash_bytes <= flash, in_ram = ram_of(object) <= ram;
+  int64_t flash = budgets->flash, ram = budgets->ram;
+  bool in_flash = object->flash_bytes <= flash, in_ram = qn_ram_of(object) <= ram;
   if (in_flash && in_ram) return QN_OK;
   if (!f->first) return qn_error(&m->src, f->loc, "the model does not fit, without any layer");
   qn_status status = in_flash ? report_ram(m, f, object, ram) : report_flash(m, f, object, flash);
-  QN_TRY(note_options(m, f, options, in_flash ? ram_of : flash_of,
-                      in_flash ? ram_of(object) : object->flash_bytes, in_flash ? ram : flash));
+  QN_TRY(note_options(m, f, options, in_flash ? qn_ram_of : flash_of,
+                      in_flash ? qn_ram_of(object) : object->flash_bytes, in_flash ? ram : flash));
   return status;
 }

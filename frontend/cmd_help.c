@@ -33,7 +33,7 @@ static void help_targets(void) {
 }
 
 static void help_codecs(void) {
-#define QN_CODEC(name, scratch_bytes, doc) print_row(#name, doc);
+#define QN_CODEC(name, scratch_bytes, work, doc) print_row(#name, doc);
 #include "../runtime/codecs.def"
 }
 

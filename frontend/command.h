@@ -82,9 +82,23 @@ int64_t qn_layer_weights(const qn_op *op); /* bytes of its constants, as the mod
 qn_status qn_profile(const qn_options *o, const char *path) QN_MUST_CHECK;
 
 /* -- budget.c */
-/* QN_EINPUT, with notes on what would help, when the object takes more than o's budgets. */
-qn_status qn_check_budgets(const qn_options *o, qn_module *m, const qn_func *f,
+typedef struct {
+  int64_t flash, ram; /* INT64_MAX: none */
+} qn_budgets;
+qn_status qn_get_budgets(const qn_options *o, qn_budgets *out) QN_MUST_CHECK;
+/* Memory, decoded weights included, and stack. */
+int64_t qn_ram_of(const qn_object *o);
+/* QN_EINPUT, with notes on what would help, when the object takes more than the budgets. */
+qn_status qn_check_budgets(const qn_budgets *budgets, qn_module *m, const qn_func *f,
                            const qn_compile_options *options, const qn_object *object) QN_MUST_CHECK;
+
+/* -- solve.c */
+/* Compiles the planned m, its main function f, with the weights of each layer raw or coded so that
+ * it fits the budgets and init takes the least time. Sets options' weights, codec and keep_raw
+ * accordingly; any_size: optimize, too, where nothing fits otherwise. Where nothing fits at all,
+ * *out is what comes nearest. tell: prints the frontier and the choice to standard error. */
+qn_status qn_solve_weights(const qn_budgets *budgets, qn_module *m, const qn_func *f, bool tell,
+                           bool any_size, qn_compile_options *options, qn_object *out) QN_MUST_CHECK;
 
 /* -- samples.c: many samples through a model. */
 /* A .npy file; `X.npy@FIRST:END` is some of it, by the first axis. */

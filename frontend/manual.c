@@ -62,7 +62,7 @@ static void print_rows(FILE *to) {
 #define QN_SCHEME(name, weights, activations, doc) print_item(to, #name, "", doc);
 #include "../passes/quantize.def"
   fputs(".SH CODECS\nHow coded weights are stored.\n", to);
-#define QN_CODEC(name, scratch_bytes, doc) print_item(to, #name, "", doc);
+#define QN_CODEC(name, scratch_bytes, work, doc) print_item(to, #name, "", doc);
 #include "../runtime/codecs.def"
 }
 

@@ -76,7 +76,7 @@ static qn_status find_target(const char *name, const qn_target **out) {
 /* NULL for auto. */
 static qn_status find_codec(const char *name, const qn_codec **out) {
   static const char words[] = "auto"
-#define QN_CODEC(name, scratch_bytes, doc) "|" #name
+#define QN_CODEC(name, scratch_bytes, work, doc) "|" #name
 #include "../runtime/codecs.def"
       ;
   int index = 0;

@@ -86,7 +86,7 @@ static inline uint32_t qn_codec_multiplier(uint32_t mantissa, uint64_t factor) {
 uint32_t qn_codec_sum(uint32_t sum, const uint8_t *words, uint32_t count);
 
 enum {
-#define QN_CODEC(name, scratch_bytes, doc) QN_SCRATCH_##name = scratch_bytes,
+#define QN_CODEC(name, scratch_bytes, work, doc) QN_SCRATCH_##name = scratch_bytes,
 #include "codecs.def"
 };
 
@@ -97,7 +97,7 @@ enum {
  * code for what their stream has not. QUERN_OK, or QUERN_ECORRUPT when the sum is wrong; image's
  * content is undefined then. Whatever the stream's bytes are, nothing outside of the arrays is
  * touched and the time is bounded by their sizes. coded_bytes is below 2^28. */
-#define QN_CODEC(name, scratch_bytes, doc)                                                         \
+#define QN_CODEC(name, scratch_bytes, work, doc)                                                         \
   int32_t qn_decode_##name(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,             \
                            uint32_t image_bytes, void *scratch, uint32_t features);
 #include "codecs.def"

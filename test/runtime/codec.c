@@ -133,7 +133,7 @@ static int32_t decode(const char *codec, const uint8_t *stream, size_t size, uin
                       uint32_t bytes, uint32_t features) {
   static _Alignas(64) uint8_t room[SCRATCH];
   int32_t status = -1;
-#define QN_CODEC(name, scratch_bytes, doc)                                                         \
+#define QN_CODEC(name, scratch_bytes, work, doc)                                                         \
   if (strcmp(codec, #name) == 0) {                                                                 \
     memset(room + scratch_bytes, 0x5A, SCRATCH - scratch_bytes);                                   \
     status = qn_decode_##name(stream, (uint32_t)size, to, bytes, room, features);                  \
