@@ -65,6 +65,10 @@ void qn_set_function_attributes(qn_unit *u, LLVMValueRef function) {
   qn_add_attribute(u, function, LLVMAttributeFunctionIndex, "nounwind");
   add_text_attribute(u, function, "no-builtins", "");      /* no loop becomes a call of memcpy */
   add_text_attribute(u, function, "warn-stack-size", "0"); /* the back end reports every frame */
+  /* Of a frame that is aligned when it is made, the report does not say how many registers of
+   * unknown size are in it (stack.c). Their loads and stores need no more than the elements'
+   * alignment. */
+  if (qn_can(u, QN_NEEDS_rvv)) add_text_attribute(u, function, "no-realign-stack", "");
   if (u->options->optimize != QN_OPTIMIZE_SIZE) return;
   qn_add_attribute(u, function, LLVMAttributeFunctionIndex, "optsize");
 }
@@ -123,7 +127,8 @@ qn_status qn_add_helper(qn_unit *u, const char *name, bool *out_found) {
   LLVMModuleRef module;
   QN_TRY(parse(u, &module));
   LLVMValueRef helper = LLVMGetNamedFunction(module, name);
-  *out_found = helper && LLVMGetLinkage(helper) == LLVMExternalLinkage && !LLVMIsDeclaration(helper);
+  *out_found =
+      helper && LLVMGetLinkage(helper) == LLVMExternalLinkage && !LLVMIsDeclaration(helper);
   if (!*out_found) {
     LLVMDisposeModule(module);
     return QN_OK;

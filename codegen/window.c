@@ -46,7 +46,8 @@ bool qn_pad_window(const qn_window *window, qn_padded *out) {
 }
 
 bool qn_is_unpadded(const qn_padded *p) {
-  return p->g.top == 0 && p->copied_rows == p->rows && p->row_elems == p->g.in_w * p->g.in_c;
+  return p->g.top == 0 && p->g.left == 0 && p->copied_rows == p->rows &&
+         p->row_elems == p->g.in_w * p->g.in_c;
 }
 
 int64_t qn_padded_elems(const qn_padded *p) { return (int64_t)p->rows * p->row_elems; }
