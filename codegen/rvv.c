@@ -80,25 +80,31 @@ static LLVMValueRef integer(qn_build *b, int bits, int32_t n) {
   return LLVMConstInt(type, (unsigned long long)n, 1);
 }
 
-LLVMValueRef qn_rvv_rescale(qn_build *b, const qn_fixed *f, int lanes, LLVMValueRef sum,
-                            LLVMValueRef numbers) {
-  LLVMValueRef at[5];
-  for (int i = 1; i < 5; i++)
-    at[i] = qn_at(b, numbers, qn_fixed_offset(f, lanes, QN_RVV_SHIFT_BYTES, i));
+LLVMValueRef qn_rvv_rescale_by(qn_build *b, const qn_fixed *f, int lanes, LLVMValueRef sum,
+                               const LLVMValueRef *numbers) {
   bool general = f->form == QN_FORM_general;
-  if (general) sum = qn_rvv(b, "vsll", 32, lanes, sum, qn_rvv_read(b, 32, lanes, at[3]));
-  LLVMValueRef high = high_product(b, lanes, sum, qn_rvv_read(b, 32, lanes, at[1]));
+  if (general) sum = qn_rvv(b, "vsll", 32, lanes, sum, numbers[3]);
+  LLVMValueRef high = high_product(b, lanes, sum, numbers[1]);
   if (f->form != QN_FORM_relu) {
     LLVMValueRef sign = qn_rvv(b, "vsra", 32, lanes, high, qn_index(b, 31));
-    if (general) sign = qn_rvv(b, "vand", 32, lanes, sign, qn_rvv_read(b, 32, lanes, at[4]));
+    if (general) sign = qn_rvv(b, "vand", 32, lanes, sign, numbers[4]);
     high = qn_rvv(b, "vadd", 32, lanes, high, sign);
   }
-  LLVMValueRef half = narrow(b, 16, lanes, high, qn_rvv_read(b, 16, lanes, at[2]));
+  LLVMValueRef half = narrow(b, 16, lanes, high, numbers[2]);
   if (f->y_zero != 0) half = qn_rvv(b, "vsadd", 16, lanes, half, integer(b, 16, f->y_zero));
   LLVMValueRef bytes = narrow(b, 8, lanes, half, qn_index(b, 0));
   if (f->low > INT8_MIN) bytes = qn_rvv(b, "vmax", 8, lanes, bytes, integer(b, 8, f->low));
   if (f->high < INT8_MAX) bytes = qn_rvv(b, "vmin", 8, lanes, bytes, integer(b, 8, f->high));
   return bytes;
+}
+
+LLVMValueRef qn_rvv_rescale(qn_build *b, const qn_fixed *f, int lanes, LLVMValueRef sum,
+                            LLVMValueRef numbers) {
+  LLVMValueRef of[5] = {NULL};
+  for (int i = 1; i < (f->form == QN_FORM_general ? 5 : 3); i++)
+    of[i] = qn_rvv_read(b, i == 2 ? 8 * QN_RVV_SHIFT_BYTES : 32, lanes,
+                        qn_at(b, numbers, qn_fixed_offset(f, lanes, QN_RVV_SHIFT_BYTES, i)));
+  return qn_rvv_rescale_by(b, f, lanes, sum, of);
 }
 
 /* ------------------------------------------------------------------ copies */

@@ -24,9 +24,12 @@ LLVMValueRef qn_rvv(qn_build *b, const char *name, int bits, int lanes, LLVMValu
 LLVMValueRef qn_rvv_add_product(qn_build *b, int bits, int lanes, LLVMValueRef sum,
                                 LLVMValueRef first, LLVMValueRef second);
 LLVMValueRef qn_rvv_widen(qn_build *b, int bits, int lanes, LLVMValueRef vector);
-/* The stored bytes of accumulators; numbers: a block's of `lanes` channels (fixed_form.h). */
+/* The stored bytes of accumulators. numbers: a block's of `lanes` channels (fixed_form.h); _by: its
+ * arrays, read already, number 0 (the bias) aside. */
 LLVMValueRef qn_rvv_rescale(qn_build *b, const qn_fixed *f, int lanes, LLVMValueRef sum,
                             LLVMValueRef numbers);
+LLVMValueRef qn_rvv_rescale_by(qn_build *b, const qn_fixed *f, int lanes, LLVMValueRef sum,
+                               const LLVMValueRef *numbers);
 
 /* As a qn_copier needs them; nothing beyond the end is touched. */
 void qn_rvv_copy(qn_build *b, const void *of, LLVMValueRef to, LLVMValueRef from, int64_t bytes);
