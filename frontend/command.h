@@ -76,6 +76,7 @@ qn_status qn_get_compile_options(const qn_options *o, qn_module *m, qn_compile_o
 void qn_print_summary(qn_module *m, const qn_func *f, const char *path, const qn_object *object, bool json);
 void qn_print_json_string(const char *text); /* in quotes */
 int qn_name_width(const qn_func *f); /* of a column of its layers' names, at most 48 */
+int64_t qn_total_macs(const qn_func *f);
 int64_t qn_layer_weights(const qn_op *op); /* bytes of its constants, as the model has them */
 
 /* -- profile.c: times each layer of the compiled model on this machine and prints them. */

@@ -40,12 +40,6 @@ static double least_seconds(const profile *p) {
   return sum;
 }
 
-static int64_t total_macs(const qn_func *f) {
-  int64_t macs = 0;
-  for (const qn_op *op = f->first; op; op = op->next) macs += qn_macs(op);
-  return macs;
-}
-
 static void print_row(const char *op, const char *name, int width, int64_t macs, double time,
                       double least) {
   printf("%-18s  %-*s %11" PRId64 " %10.2f", op, width, name, macs, 1e6 * time);
@@ -70,7 +64,7 @@ static void print_table(const profile *p) {
               least_of(p, op));
     printf("  %s\n", p->times.kernels[i]);
   }
-  print_row("all", "", width, total_macs(f), p->times.whole, least_seconds(p));
+  print_row("all", "", width, qn_total_macs(f), p->times.whole, least_seconds(p));
   printf("\n");
   for (i = 0; i < PEAK_TYPES; i++)
     if (p->peak[i].macs_per_second > 0)
@@ -81,7 +75,7 @@ static void print_table(const profile *p) {
 static void print_json(const profile *p) {
   const qn_func *f = p->runner.f;
   printf("{\"us\": %.3f, \"macs\": %" PRId64 ", \"peak_share\": %.4f,\n \"peaks\": {",
-         1e6 * p->times.whole, total_macs(f),
+         1e6 * p->times.whole, qn_total_macs(f),
          p->times.whole > 0 ? least_seconds(p) / p->times.whole : 0);
   for (int i = 0; i < PEAK_TYPES; i++)
     printf("%s\"%s\": {\"gmacs\": %.2f, \"instruction\": \"%s\"}", i ? ", " : "",

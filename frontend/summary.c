@@ -70,7 +70,7 @@ static row describe(qn_arena *a, const qn_func *f, const qn_op *op, const qn_obj
                 *kernel ? kernel : "-", place_of(a, f, op, object->plan_offset)}};
 }
 
-static int64_t total_macs(const qn_func *f) {
+int64_t qn_total_macs(const qn_func *f) {
   int64_t macs = 0;
   for (const qn_op *op = f->first; op; op = op->next) macs += qn_macs(op);
   return macs;
@@ -86,7 +86,7 @@ static void print_row(const row *r, const int *width) {
 }
 
 static void print_totals(const char *path, const qn_func *f, const qn_object *o) {
-  printf("%s: %zu bytes; %" PRId64 " MACs\n", path, o->size, total_macs(f));
+  printf("%s: %zu bytes; %" PRId64 " MACs\n", path, o->size, qn_total_macs(f));
   printf("flash %" PRId64 ": code %" PRId64 ", weights %" PRId64 ", description %" PRId64 "\n",
          o->flash_bytes, o->text_bytes, o->weight_bytes,
          o->flash_bytes - o->text_bytes - o->weight_bytes);
@@ -142,7 +142,7 @@ static void print_json(qn_arena *a, const char *path, const qn_func *f, const qn
          ", \"weights_memory_bytes\": %" PRId64 ", \"stack_bytes\": %" PRId64 ", \"macs\": %" PRId64
          ",\n \"layers\": [",
          o->size, o->text_bytes, o->weight_bytes, o->flash_bytes, o->memory_bytes, o->split_bytes,
-         o->stack_bytes, total_macs(f));
+         o->stack_bytes, qn_total_macs(f));
   int i = 0;
   for (const qn_op *op = f->first; op; op = op->next, i++) {
     row r = describe(a, f, op, o, o->kernels[i]);
