@@ -16,6 +16,7 @@ static qn_status collect(const qn_options *o, qn_module *m) {
   qn_name_model(m, path);
   QN_TRY(qn_get_quantization(o, m, &q));
   passes.scheme = &q.scheme;
+  QN_TRY(qn_set_input_ranges(m, &q.ranges));
   QN_TRY(qn_prepare_float(m, &passes));
   QN_TRY(qn_check_quantizable(m, &q.scheme));
   QN_TRY(qn_open_calibration(o, m, &o->input, &calibration, &passes));

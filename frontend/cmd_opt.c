@@ -33,9 +33,11 @@ static qn_status run_passes(const qn_options *o, qn_module *m) {
   qn_quantization q;
   qn_calibration calibration;
   QN_TRY(qn_get_pass_options(o, &passes));
-  if (!o->passes) return o->quantize || o->config ? qn_quantize(o, m) : QN_OK;
+  bool asked = o->quantize || o->config || o->calibrate.count || o->input_range.count;
+  if (!o->passes) return asked ? qn_quantize(o, m) : QN_OK;
   QN_TRY(qn_get_quantization(o, m, &q));
   passes.scheme = &q.scheme;
+  QN_TRY(qn_set_input_ranges(m, &q.ranges));
   QN_TRY(qn_open_calibration(o, m, &q.files, &calibration, &passes));
   return qn_run_passes(m, o->passes, &passes);
 }

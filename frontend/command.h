@@ -177,6 +177,7 @@ typedef struct {
   const char *labels; /* of the calibration samples; NULL: the float model's answers count */
   qn_scheme scheme;
   qn_texts files; /* samples, one file per input, or one of statistics; none: no calibration data */
+  qn_texts ranges; /* LOW:HIGH of what each input can be; none: not said */
 } qn_quantization;
 /* From --quantize, --config, --io, --calibrate and the section `quantize` of m's YAML file. Layers
  * to keep float are looked up in m as it was read. */
@@ -245,11 +246,20 @@ typedef struct {
   qn_sampler sampler;       /* its context is this struct */
   qn_statistics statistics;
   const qn_options *o;
-  const qn_texts *files;
+  const qn_texts *files; /* NULL: noise */
 } qn_calibration;
 /* Puts statistics, if files is one of them, or else a sampler into passes; nothing for no files. */
 qn_status qn_open_calibration(const qn_options *o, qn_module *m, const qn_texts *files,
                               qn_calibration *c, qn_pass_options *passes) QN_MUST_CHECK;
+/* Puts a sampler into passes that gives noise within the inputs' ranges: qn_has_input_ranges. */
+void qn_open_noise(const qn_options *o, qn_calibration *c, qn_pass_options *passes);
+
+/* -- data_free.c: what takes the place of samples. */
+/* Of the main function's inputs, one range each, or none. */
+qn_status qn_set_input_ranges(qn_module *m, const qn_texts *ranges) QN_MUST_CHECK;
+bool qn_has_input_ranges(const qn_func *f); /* all are real, too */
+/* The same noise always; in a. */
+void qn_make_noise(qn_arena *a, const qn_func *f, qn_inputs *out);
 
 /* -- quantize.c: a float model, as it was read, into one of stored integers. */
 /* What comes before calibration: what is observed is what will be quantized. */

@@ -72,12 +72,19 @@ static qn_status check_finite(const qn_func *f, const qn_texts *files, const qn_
   return QN_OK;
 }
 
-static qn_status run_observed(qn_runner *r, qn_arena *a, const qn_texts *files, qn_see see,
+static qn_status read_inputs(const qn_calibration *c, qn_arena *a, const qn_func *f,
+                             qn_inputs *out) {
+  if (c->files) return qn_read_inputs(a, f, c->files, out);
+  qn_make_noise(a, f, out);
+  return QN_OK;
+}
+
+static qn_status run_observed(const qn_calibration *c, qn_runner *r, qn_arena *a, qn_see see,
                               void *of) {
   qn_inputs inputs;
   qn_sample s;
-  QN_TRY(qn_read_inputs(a, r->f, files, &inputs));
-  QN_TRY(check_finite(r->f, files, &inputs));
+  QN_TRY(read_inputs(c, a, r->f, &inputs));
+  if (c->files) QN_TRY(check_finite(r->f, c->files, &inputs));
   qn_alloc_outputs(a, r->f, &s);
   for (int64_t n = 0; n < inputs.count; n++) {
     show_progress(n, inputs.count);
@@ -93,7 +100,7 @@ static qn_status run_calibration(void *context, qn_module *m, qn_see see, void *
   qn_arena a = {0};
   qn_runner r;
   qn_status status = qn_open_observer(c->o, m, &r);
-  if (status == QN_OK) status = run_observed(&r, &a, c->files, see, of);
+  if (status == QN_OK) status = run_observed(c, &r, &a, see, of);
   qn_close_observer(&r);
   qn_free_arena(&a);
   return status;
@@ -103,7 +110,7 @@ static qn_status read_calibration(void *context, const qn_func *f, qn_see see, v
   const qn_calibration *c = context;
   qn_arena a = {0};
   qn_inputs inputs;
-  qn_status status = qn_read_inputs(&a, f, c->files, &inputs);
+  qn_status status = read_inputs(c, &a, f, &inputs);
   for (int64_t n = 0; status == QN_OK && n < inputs.count; n++) {
     int i = 0;
     for (const qn_value *p = f->params; status == QN_OK && p; p = p->next, i++)
@@ -126,4 +133,10 @@ qn_status qn_open_calibration(const qn_options *o, qn_module *m, const qn_texts 
   }
   passes->statistics = &c->statistics;
   return qn_read_statistics(m, files->at[0], &c->statistics);
+}
+
+void qn_open_noise(const qn_options *o, qn_calibration *c, qn_pass_options *passes) {
+  *c = (qn_calibration){.o = o};
+  c->sampler = (qn_sampler){.context = c, .run = run_calibration, .read = read_calibration};
+  passes->sampler = &c->sampler;
 }

@@ -44,23 +44,41 @@ static bool has_range(const qn_module *m) {
   return false;
 }
 
+/* Ranges of all values from those of the inputs. Noise is good for ranges; what is to be learned
+ * layer by layer would be learned of noise, so that the passes behind get no samples. */
+static qn_status calibrate_without_samples(const qn_options *o, qn_module *m,
+                                           const qn_pass_options *passes) {
+  qn_calibration calibration;
+  qn_pass_options options = *passes;
+  qn_open_noise(o, &calibration, &options);
+  qn_note(&m->src, qn_nowhere,
+          "no calibration samples: ranges are estimated with noise as input; samples do better");
+  return qn_run_passes(m, "calibrate", &options);
+}
+
 qn_status qn_apply_quantization(const qn_options *o, const qn_quantization *q, qn_module *m) {
   qn_pass_options passes;
   qn_calibration calibration;
   QN_TRY(qn_get_pass_options(o, &passes));
   passes.scheme = &q->scheme;
+  QN_TRY(qn_set_input_ranges(m, &q->ranges));
   QN_TRY(qn_prepare_float(m, &passes));
   QN_TRY(qn_check_quantizable(m, &q->scheme));
   QN_TRY(qn_open_calibration(o, m, &q->files, &calibration, &passes));
   bool ranges_only = q->files.count == 0 && has_range(m);
+  if (q->files.count == 0 && !ranges_only && qn_has_input_ranges(qn_main_func(m))) {
+    QN_TRY(calibrate_without_samples(o, m, &passes));
+    ranges_only = true;
+  }
   return qn_run_passes(m, list_passes(&m->arena, &q->scheme, !ranges_only), &passes);
 }
 
 qn_status qn_quantize(const qn_options *o, qn_module *m) {
   qn_quantization q;
   QN_TRY(qn_get_quantization(o, m, &q));
-  if (!q.on && o->calibrate.count)
-    return qn_io_error("quern", "--calibrate without --quantize, --config or a section 'quantize'");
+  if (!q.on && (o->calibrate.count || o->input_range.count))
+    return qn_io_error("quern", "%s without --quantize, --config or a section 'quantize'",
+                       o->calibrate.count ? "--calibrate" : "--input-range");
   if (!q.on) return QN_OK;
   if (q.search != QN_SEARCH_none) QN_TRY(qn_search_levels(o, m, &q));
   return qn_apply_quantization(o, &q, m);

@@ -150,6 +150,15 @@ static qn_status expect_words(reader *r, const qn_node *n, const char *what, int
   return QN_OK;
 }
 
+static qn_status read_input_range(reader *r, const qn_node *n) {
+  QN_TRY(expect_words(r, n, "'input_range'", QN_MAX_IN));
+  bool one = n->kind == QN_NODE_SCALAR;
+  r->out->ranges.count = one ? 1 : n->count;
+  for (int i = 0; i < r->out->ranges.count; i++)
+    r->out->ranges.at[i] = one ? n->text : n->item[i]->text;
+  return QN_OK;
+}
+
 static qn_status read_calibrate(reader *r, const qn_node *n) {
   QN_TRY(expect_words(r, n, "'calibrate'", QN_MAX_IN));
   bool one = n->kind == QN_NODE_SCALAR;
@@ -289,6 +298,8 @@ static const struct {
      "of the method of that name"},
     {"calibrate", read_calibrate, NULL, WORD_OR_WORDS,
      "typical inputs, .npy files from this file's folder, or statistics"},
+    {"input_range", read_input_range, NULL, WORD_OR_WORDS,
+     "without samples: what the inputs can be, LOW:HIGH of each"},
     {"io", read_io, ios, NULL, "the model's own inputs and outputs: real as before, or stored"},
     {"keep_float", read_keep_float, NULL, WORD_OR_WORDS,
      "layers that stay float, by name or by kind of op"},
@@ -394,6 +405,7 @@ qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization
   }
   if (o->recover) QN_TRY(read_recover_option(&m->arena, o->recover, out));
   if (o->calibrate.count) out->files = o->calibrate;
+  if (o->input_range.count) out->ranges = o->input_range;
   return read_guard(o, out);
 }
 

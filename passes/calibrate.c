@@ -58,7 +58,8 @@ static qn_status get_statistics(qn_module *m, const qn_pass_options *options, qn
   if (options->sampler) return qn_collect_statistics(m, options->sampler, out);
   return qn_error(&m->src, qn_nowhere,
                   "no calibration data: give samples of typical inputs, --calibrate X.npy, or what "
-                  "`quern calibrate` made of them, --calibrate STATS.yaml");
+                  "`quern calibrate` made of them, --calibrate STATS.yaml; without any, say what "
+                  "the inputs can be, --input-range LOW:HIGH");
 }
 
 qn_status pass_calibrate(qn_module *m, const qn_pass_options *options) {

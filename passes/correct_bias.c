@@ -56,11 +56,11 @@ static qn_status correct_analytically(qn_module *m) {
   qn_func *f = qn_main_func(m);
   qn_arena a = {0};
   qn_moment_table moments;
-  qn_status status = qn_find_moments(&a, m, teacher, &moments);
+  qn_status status = qn_find_moments(&a, m, teacher, QN_TOGETHER_pixels, &moments);
   for (qn_op *op = f->first; status == QN_OK && op; op = op->next) {
     qn_pupil pupil;
     const qn_op *twin = qn_twin_of(teacher, f, op);
-    if (!twin || !qn_reals(twin->in[1]) || !qn_pupil_of(m, f, op, &pupil)) continue;
+    if (!twin || !qn_pupil_of(m, f, op, &pupil) || !qn_reals(twin->in[1])) continue;
     const qn_moments *x = qn_moments_of(&moments, twin->in[0]);
     if (x) correct_by_moments(&pupil, twin, x);
   }

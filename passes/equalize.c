@@ -9,8 +9,9 @@
  * largest of all layers that write, and that read, any of them. One pair of layers spoils what was
  * done for the next, so all groups of values take turns until nothing moves.
  *
- * Then biases are absorbed: where a relu's input is mean - 3*deviation > 0, by moments.c, that much
- * of it passes as if there were no relu, and belongs into the bias of the layers that read it:
+ * Then biases are absorbed: where a relu's input is mean - 3*deviation > 0, by moments.c in the
+ * worst case (what is absorbed wrongly changes what the network answers), that much of it passes as
+ * if there were no relu, and belongs into the bias of the layers that read it:
  *   b1[c] -= a[c],  b2 += W2[...,c] a[c]
  * for layers that read no padding. It needs the ranges of the model's inputs (else: none).
  *
@@ -355,7 +356,7 @@ static void absorb_layer(work *w, layer *l, const qn_moment_table *moments) {
   qn_arena a = {0};
   size_t bytes = (size_t)l->layout.channels * sizeof(double);
   double *mean = qn_alloc(&a, bytes), *variance = qn_alloc(&a, bytes);
-  qn_layer_moments(l->op, x, mean, variance);
+  qn_layer_moments(l->op, QN_TOGETHER_all, x, mean, variance);
   double most = 0;
   for (int32_t c = 0; c < l->layout.channels; c++) {
     mean[c] = surplus(mean[c], variance[c]);
@@ -376,7 +377,7 @@ static bool has_ranges(const qn_func *f) {
 static qn_status absorb_all(work *w) {
   qn_moment_table moments;
   if (!has_ranges(w->f)) return QN_OK;
-  QN_TRY(qn_find_moments(w->arena, w->m, w->f, &moments));
+  QN_TRY(qn_find_moments(w->arena, w->m, w->f, QN_TOGETHER_all, &moments));
   for (int32_t i = 0; i < w->count; i++) absorb_layer(w, &w->layers[i], &moments);
   write_all(w);
   return QN_OK;

@@ -1,12 +1,12 @@
 /* Mean and variance of every channel of a float network, without samples: from the model's inputs,
- * taken as uniform over their ranges, through each op as if all elements were independent and
- * normal.
+ * taken as uniform over their ranges, through each op as if all elements were normal, the channels
+ * independent, and the pixels under a kernel alike, as neighbours mostly are.
  *
- *   sums                  means by the weights, variances by their squares
- *   a batch_norm          beta and gamma^2: what training saw
- *   a clamp (activation)  the moments of a clamped normal
- *   a smooth function f   f(mean) and f'(mean)^2 * variance
- *   what moves elements   carries moments along where channels stay apart, else averages them
+ *   sums                  means by the weights; variances by the squares of each channel's sum of
+ *                         weights (together all: deviations by the weights' magnitudes, the worst
+ * case) a batch_norm          beta and gamma^2: what training saw a clamp (activation)  the moments
+ * of a clamped normal a smooth function f   f(mean) and f'(mean)^2 * variance what moves elements
+ * carries moments along where channels stay apart, else averages them
  *
  * An op outside these leaves its result unknown, unless that has a range: uniform again. */
 #include <math.h>
@@ -82,19 +82,28 @@ const qn_moments *qn_moments_of(const qn_moment_table *t, const qn_value *v) {
 
 /* ------------------------------------------------------------------ ops */
 
-void qn_layer_moments(const qn_op *op, const qn_moments *x, double *mean, double *variance) {
+void qn_layer_moments(const qn_op *op, qn_together together, const qn_moments *x, double *mean,
+                      double *variance) {
   qn_layout l;
   qn_layout_of(op, &l);
   const float *w = qn_reals(op->in[1]);
   for (int32_t c = 0; c < l.channels; c++) {
+    double most = 0; /* deviation when everything errs to the same side */
     mean[c] = qn_bias_at(op, c);
     variance[c] = 0;
-    for (int32_t k = 0; k < l.columns; k++) {
-      int32_t from = (c / l.outputs * l.inputs + k % l.inputs) % x->channels;
-      double weight = w[qn_weight_at(&l, c, k)];
-      mean[c] += weight * x->mean[from];
-      variance[c] += weight * weight * x->variance[from];
+    for (int32_t i = 0; i < l.inputs; i++) {
+      int32_t from = (c / l.outputs * l.inputs + i) % x->channels;
+      double sum = 0, size = 0;
+      for (int32_t tap = 0; tap < l.taps; tap++) {
+        double weight = w[qn_weight_at(&l, c, tap * l.inputs + i)];
+        sum += weight;
+        size += fabs(weight);
+      }
+      mean[c] += sum * x->mean[from];
+      variance[c] += sum * sum * x->variance[from];
+      most += size * sqrt(x->variance[from]);
     }
+    if (together == QN_TOGETHER_all) variance[c] = most * most;
   }
 }
 
@@ -224,7 +233,7 @@ static void follow(qn_arena *a, const qn_moment_table *t, qn_op *op, qn_moments 
     qn_layout l;
     qn_layout_of(op, &l);
     *out = new_moments(a, l.channels);
-    qn_layer_moments(op, x, out->mean, out->variance);
+    qn_layer_moments(op, t->together, x, out->mean, out->variance);
   } else if (x) {
     follow_one(a, op, x, out);
   }
@@ -234,7 +243,9 @@ static void follow(qn_arena *a, const qn_moment_table *t, qn_op *op, qn_moments 
     *out = of_range(a, op->out->range[0], op->out->range[1]);
 }
 
-qn_status qn_find_moments(qn_arena *a, const qn_module *m, const qn_func *f, qn_moment_table *out) {
+qn_status qn_find_moments(qn_arena *a, const qn_module *m, const qn_func *f, qn_together together,
+                          qn_moment_table *out) {
+  out->together = together;
   qn_number_values(a, f, &out->numbers);
   out->at = qn_alloc(a, ((size_t)out->numbers.count + 1) * sizeof *out->at);
   for (const qn_value *p = f->params; p; p = p->next) {

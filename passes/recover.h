@@ -65,18 +65,25 @@ typedef struct {
   int32_t channels;
   double *mean, *variance;
 } qn_moments;
+/* What a layer's operands have in common: which sums of deviations there are. */
+typedef enum {
+  QN_TOGETHER_pixels, /* neighbours are alike, channels are independent: what is likely */
+  QN_TOGETHER_all     /* all err to the same side: the worst case */
+} qn_together;
 typedef struct {
   qn_numbering numbers;
+  qn_together together;
   qn_moments *at; /* by number; channels 0: not known */
 } qn_moment_table;
 /* Of the parameters and results of f, in a. An error when a parameter that counts has no range. */
-qn_status qn_find_moments(qn_arena *a, const qn_module *m, const qn_func *f,
+qn_status qn_find_moments(qn_arena *a, const qn_module *m, const qn_func *f, qn_together together,
                           qn_moment_table *out) QN_MUST_CHECK;
 /* NULL: not known. v is no constant. */
 const qn_moments *qn_moments_of(const qn_moment_table *t, const qn_value *v);
 /* The result of a layer before its activation, one of each per channel, from the moments of what it
  * reads; its weights and bias are known. */
-void qn_layer_moments(const qn_op *op, const qn_moments *x, double *mean, double *variance);
+void qn_layer_moments(const qn_op *op, qn_together together, const qn_moments *x, double *mean,
+                      double *variance);
 
 /* -- replay.c: the teacher and the pupil on all samples, layer by layer. */
 typedef struct {
