@@ -135,7 +135,8 @@ static const char *tuned_kernel(const qn_unit *u, const qn_op *op) {
   if (!t) return NULL;
   const char *shape = qn_op_shape(&u->m->arena, op);
   for (int i = 0; i < t->count; i++)
-    if (strcmp(t->at[i].shape, shape) == 0) return t->at[i].kernel;
+    if (strcmp(t->at[i].shape, shape) == 0 || strcmp(t->at[i].shape, "*") == 0)
+      return t->at[i].kernel;
   return NULL;
 }
 
@@ -147,12 +148,16 @@ static bool names_emitter(const char *kernel, const qn_emitter *e, int *out_alte
          *out_alternative >= 0 && *out_alternative <= MOST_ALTERNATIVES;
 }
 
+static bool is_runtime(const char *name, qn_kernel kernel) {
+  return strcmp(name, "runtime") == 0 || strcmp(name, qn_kernel_names[kernel]) == 0;
+}
+
 bool qn_is_alternative(const char *name) {
   int alternative;
   for (const qn_emitter *e = qn_emitters; e->name; e++)
     if (names_emitter(name, e, &alternative)) return true;
   for (int i = 0; i < QN_KERNEL_COUNT; i++)
-    if (strcmp(name, qn_kernel_names[i]) == 0) return true;
+    if (is_runtime(name, (qn_kernel)i)) return true;
   return false;
 }
 
@@ -173,7 +178,7 @@ static bool take_first(qn_unit *u, const request *r, qn_job *out) {
 static qn_job *choose(qn_unit *u, const qn_op *op, int number) {
   request r = request_of(u, op, number);
   const char *tuned = tuned_kernel(u, op);
-  if (tuned && strcmp(tuned, qn_kernel_names[r.call.kernel]) == 0) return NULL;
+  if (tuned && is_runtime(tuned, r.call.kernel)) return NULL;
   qn_job job;
   if (!(tuned && take_named(u, &r, tuned, &job)) && !take_first(u, &r, &job)) return NULL;
   qn_job *kept = qn_alloc(&u->m->arena, sizeof *kept);

@@ -33,8 +33,8 @@ typedef struct {
 
 /* Which of the kernels that can compute an op does, found by measuring. */
 typedef struct {
-  const char *shape;  /* of the op: qn_op_shape */
-  const char *kernel; /* a name in qn_object.alternatives */
+  const char *shape;  /* of the op: qn_op_shape; "*": of any */
+  const char *kernel; /* a name in qn_object.alternatives; "runtime": the runtime's kernel */
 } qn_choice;
 typedef struct {
   int count;

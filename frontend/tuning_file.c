@@ -1,5 +1,5 @@
 /* Which kernel computes a layer of which shape, as text: a line `SHAPE = KERNEL` each; `#` begins a
- * comment line. What can be committed beside a model, so that every compilation makes the same
+ * comment line, `* = runtime` asks for the plain kernels everywhere. What can be committed beside a model, so that every compilation makes the same
  * choice. */
 #include <stdlib.h>
 #include <string.h>
