@@ -25,12 +25,18 @@ static const char *const recovery_passes[QN_RECOVERY_COUNT] = {
 #include "../passes/quantize.def"
 };
 
+/* What drops weights or makes them fewer different ones; it rounds them, too. */
+static const char *list_lossy(qn_arena *a, const qn_scheme *scheme) {
+  bool prune = scheme->prune > 0 || scheme->prune_channels > 0;
+  return qn_format(a, "%s%s", prune ? ",prune" : "", scheme->cluster ? ",cluster" : "");
+}
+
 /* Quantization and what wins accuracy back behind it. */
 static const char *list_passes(qn_arena *a, const qn_scheme *scheme, bool calibrate) {
-  const char *list = "";
+  const char *list = list_lossy(a, scheme);
   for (int i = 0; i < QN_RECOVERY_COUNT; i++) {
-    if (scheme->recover[i] && i != QN_RECOVERY_equalize)
-      list = qn_format(a, "%s,%s", list, recovery_passes[i]);
+    bool done = i == QN_RECOVERY_equalize || (i == QN_RECOVERY_round_adaptive && *list);
+    if (scheme->recover[i] && !done) list = qn_format(a, "%s,%s", list, recovery_passes[i]);
   }
   bool teach = *list != 0;
   return qn_format(a, "%s%sinsert-qdq%s%s", calibrate ? "calibrate," : "",

@@ -275,6 +275,30 @@ static qn_status read_levels(reader *r, const qn_node *n) {
   return QN_OK;
 }
 
+static qn_status read_part(reader *r, const qn_node *n, const char *key, float *out) {
+  double part = qn_is_number(n) ? strtod(n->text, NULL) : -1;
+  if (!(part >= 0 && part < 1))
+    return qn_error(r->y.src, n->loc, "'%s' must be a number from 0 to less than 1", key);
+  *out = (float)part;
+  return QN_OK;
+}
+
+static qn_status read_prune(reader *r, const qn_node *n) {
+  return read_part(r, n, "prune", &r->out->scheme.prune);
+}
+
+static qn_status read_prune_channels(reader *r, const qn_node *n) {
+  return read_part(r, n, "prune_channels", &r->out->scheme.prune_channels);
+}
+
+static qn_status read_cluster(reader *r, const qn_node *n) {
+  double entries = qn_is_number(n) ? strtod(n->text, NULL) : 0;
+  if (!(entries >= 2 && entries <= 256 && fmod(entries, 1) == 0))
+    return qn_error(r->y.src, n->loc, "'cluster' must be a number of entries, 2 to 256");
+  r->out->scheme.cluster = (int32_t)entries;
+  return QN_OK;
+}
+
 /* ------------------------------------------------------------------ sections */
 
 #define WORD_OR_WORDS                                                                              \
@@ -307,6 +331,13 @@ static const struct {
      "\"anyOf\": [{\"type\": \"integer\"}, {\"type\": \"object\", \"additionalProperties\": "
      "{\"type\": \"integer\"}}]",
      "how many values weights are rounded to, 3 to 255, odd: for all, or by layer or kind of op"},
+    {"prune", read_prune, NULL, "\"type\": \"number\", \"minimum\": 0, \"exclusiveMaximum\": 1",
+     "the part of each layer's weights to make 0, the smallest ones; needs samples"},
+    {"prune_channels", read_prune_channels, NULL,
+     "\"type\": \"number\", \"minimum\": 0, \"exclusiveMaximum\": 1",
+     "the part of each layer's channels to do without; needs samples"},
+    {"cluster", read_cluster, NULL, "\"type\": \"integer\", \"minimum\": 2, \"maximum\": 256",
+     "the most different weights that a layer may have; needs samples"},
     {"recover", read_recover, NULL, WORD_OR_WORDS, "rows of `quern help recovery`"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };

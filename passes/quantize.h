@@ -43,6 +43,8 @@ typedef struct {
   int32_t most; /* weights are stored in -most..most; 0: as the weight form says */
   int layer_count;
   const qn_layer_levels *layers; /* those whose weights are stored otherwise; later ones count */
+  float prune, prune_channels; /* the part of each layer's weights, and of its channels, to drop */
+  int32_t cluster;             /* most different weights of a layer; 0: any */
   bool per_tensor; /* one scale for all of a layer's weights */
   bool symmetric;  /* activations have zero point 0 */
   bool stored_io;  /* the model's own inputs and outputs are stored as integers, not real */

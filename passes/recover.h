@@ -98,6 +98,18 @@ typedef qn_status (*qn_teach)(const qn_lesson *lesson, void *of);
  * options->sampler; `pass` is its name for messages. */
 qn_status qn_replay(qn_module *m, const qn_pass_options *options, const char *pass, qn_teach teach,
                     void *of) QN_MUST_CHECK;
+/* -- round_adaptive.c */
+/* What integers a layer's weights may be. */
+typedef struct {
+  const int32_t *values; /* ascending; count 0: those up to the pupil's most */
+  int32_t count;
+  const bool *zero; /* by channel * columns + column: only 0; NULL: none */
+} qn_choices;
+/* Rounds the pupil's weights for the least error on the lesson's samples; leaves layers that are
+ * too large. */
+void qn_round_layer(const qn_lesson *lesson, const qn_choices *choices);
+
+/* -- replay.c, continued */
 /* The pupil's result before its activation on lesson->x, with its weights as they are now, by
  * sample; in a. */
 float **qn_answer(qn_arena *a, const qn_lesson *lesson);

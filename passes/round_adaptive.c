@@ -14,7 +14,7 @@
  * pay for them;
  *   3. single columns move to the integer that is best given all others, until none does.
  * Grids of few levels also choose their scale: of those between the largest weight and half of it
- * the one that costs least.
+ * the one that costs least. prune and cluster have the same done with integers that they allow.
  *
  * Requires: @teacher, samples. Leaves alone: layers of more than MOST_COLUMNS columns.
  * Source: Hassibi and Stork 1993; Frantar and Alistarh 2022, arXiv 2208.11580; Frantar et al. 2022,
@@ -47,6 +47,7 @@ typedef struct {
 typedef struct {
   qn_arena *arena;
   qn_pupil pupil;
+  const qn_choices *choices;
   const float *w; /* the teacher's */
   group *groups;
   double *scales;  /* per channel */
@@ -167,20 +168,49 @@ static bool open_group(work *w, const qn_lesson *lesson, int32_t index) {
 
 /* ------------------------------------------------------------------ rounding */
 
-static int32_t round_to(double x, int32_t most) {
-  return (int32_t)fmin(fmax(round(x), -(double)most), most);
+static const group *group_of(const work *w, int32_t channel) {
+  return &w->groups[channel / w->pupil.layout.outputs];
 }
 
-/* Step 2: q and e = t - scale*q; what it costs. */
-static double round_columns(const group *g, const double *t, double scale, int32_t most, int32_t *q,
-                            double *e) {
+static const double *target_of(const work *w, int32_t channel) {
+  const group *g = group_of(w, channel);
+  return g->target + (size_t)(channel % g->outputs) * (size_t)g->columns;
+}
+
+/* The nearest of ascending integers. */
+static int32_t nearest_of(const int32_t *values, int32_t count, double x) {
+  int32_t i = 0, end = count - 1;
+  while (i < end) {
+    int32_t middle = (i + end) / 2;
+    if (x > (values[middle] + values[middle + 1]) / 2.0)
+      i = middle + 1;
+    else
+      end = middle;
+  }
+  return values[i];
+}
+
+/* The nearest integer that the channel's column j, in the order of rounding, may have. */
+static int32_t round_to(const work *w, int32_t channel, int32_t j, double x) {
+  const qn_choices *c = w->choices;
+  size_t row = (size_t)channel * (size_t)w->pupil.layout.columns;
+  if (c->zero && c->zero[row + (size_t)group_of(w, channel)->order[j]]) return 0;
+  if (c->count) return nearest_of(c->values, c->count, x);
+  return (int32_t)fmin(fmax(round(x), -(double)w->pupil.most), w->pupil.most);
+}
+
+/* Step 2: q and w->error = t - scale*q; what it costs. */
+static double round_columns(const work *w, int32_t channel, double scale, int32_t *q) {
+  const group *g = group_of(w, channel);
+  const double *t = target_of(w, channel);
+  double *e = w->error;
   int32_t n = g->columns;
   double cost = 0;
   for (int32_t j = n - 1; j >= 0; j--) {
     const double *rj = g->r + (size_t)j * (size_t)n;
     double pull = 0;
     for (int32_t k = j + 1; k < n; k++) pull += rj[k] * e[k];
-    q[j] = round_to((t[j] + pull / rj[j]) / scale, most);
+    q[j] = round_to(w, channel, j, (t[j] + pull / rj[j]) / scale);
     e[j] = t[j] - scale * q[j];
     double rest = rj[j] * e[j] + pull;
     cost += rest * rest;
@@ -189,8 +219,10 @@ static double round_columns(const group *g, const double *t, double scale, int32
 }
 
 /* Step 3. */
-static void move_columns(const group *g, const double *t, double scale, int32_t most, int32_t *q,
-                         double *e, double *gradient) {
+static void move_columns(const work *w, int32_t channel, double scale, int32_t *q) {
+  const group *g = group_of(w, channel);
+  const double *t = target_of(w, channel);
+  double *e = w->error, *gradient = w->gradient;
   int32_t n = g->columns;
   for (int32_t i = 0; i < n; i++) {
     gradient[i] = 0;
@@ -201,7 +233,7 @@ static void move_columns(const group *g, const double *t, double scale, int32_t 
     moved = false;
     for (int32_t j = 0; j < n; j++) {
       const double *cj = g->c + (size_t)j * (size_t)n;
-      int32_t best = round_to((t[j] - e[j] + gradient[j] / cj[j]) / scale, most);
+      int32_t best = round_to(w, channel, j, (t[j] - e[j] + gradient[j] / cj[j]) / scale);
       if (best == q[j]) continue;
       double step = scale * (q[j] - best);
       q[j] = best;
@@ -210,15 +242,6 @@ static void move_columns(const group *g, const double *t, double scale, int32_t 
       moved = true;
     }
   }
-}
-
-static const group *group_of(const work *w, int32_t channel) {
-  return &w->groups[channel / w->pupil.layout.outputs];
-}
-
-static const double *target_of(const work *w, int32_t channel) {
-  const group *g = group_of(w, channel);
-  return g->target + (size_t)(channel % g->outputs) * (size_t)g->columns;
 }
 
 /* ------------------------------------------------------------------ scales */
@@ -231,14 +254,13 @@ typedef struct {
 static double cost_of(const work *w, span s, double scale) {
   double cost = 0;
   for (int32_t c = s.first; c < s.first + s.count; c++)
-    cost +=
-        round_columns(group_of(w, c), target_of(w, c), scale, w->pupil.most, w->trial, w->error);
+    cost += round_columns(w, c, scale, w->trial);
   return cost;
 }
 
 static double choose_scale(const work *w, span s) {
   double largest = 0, old = qn_pupil_scale(&w->pupil, s.first);
-  if (w->pupil.most > FEW_LEVELS) return old;
+  if (w->pupil.most > FEW_LEVELS || w->choices->count) return old;
   for (int32_t c = s.first; c < s.first + s.count; c++)
     for (int32_t k = 0; k < w->pupil.layout.columns; k++)
       largest = fmax(largest, fabs(target_of(w, c)[k]));
@@ -260,8 +282,8 @@ static void round_span(work *w, span s) {
   int32_t columns = w->pupil.layout.columns;
   for (int32_t c = s.first; c < s.first + s.count; c++) {
     int32_t *q = w->chosen + (size_t)c * (size_t)columns;
-    round_columns(group_of(w, c), target_of(w, c), scale, w->pupil.most, q, w->error);
-    move_columns(group_of(w, c), target_of(w, c), scale, w->pupil.most, q, w->error, w->gradient);
+    round_columns(w, c, scale, q);
+    move_columns(w, c, scale, q);
     w->scales[c] = scale;
   }
 }
@@ -287,10 +309,11 @@ static void write_back(work *w) {
   qn_set_bias(&w->pupil, bias);
 }
 
-static void open_work(qn_arena *a, const qn_lesson *lesson, work *out) {
+static void open_work(qn_arena *a, const qn_lesson *lesson, const qn_choices *choices, work *out) {
   const qn_layout *l = &lesson->pupil.layout;
   size_t columns = (size_t)l->columns, channels = (size_t)l->channels;
-  *out = (work){.arena = a, .pupil = lesson->pupil, .w = qn_reals(lesson->twin->in[1])};
+  *out = (work){
+      .arena = a, .pupil = lesson->pupil, .choices = choices, .w = qn_reals(lesson->twin->in[1])};
   out->groups = qn_alloc(a, (size_t)l->groups * sizeof *out->groups);
   out->scales = qn_alloc(a, channels * sizeof *out->scales);
   out->chosen = qn_alloc(a, channels * columns * sizeof *out->chosen);
@@ -299,22 +322,26 @@ static void open_work(qn_arena *a, const qn_lesson *lesson, work *out) {
   out->gradient = qn_alloc(a, columns * sizeof *out->gradient);
 }
 
-static qn_status round_layer(const qn_lesson *lesson, void *of) {
-  (void)of;
+void qn_round_layer(const qn_lesson *lesson, const qn_choices *choices) {
   const qn_layout *l = &lesson->pupil.layout;
-  if (!qn_reals(lesson->twin->in[1]) || l->columns > MOST_COLUMNS) return QN_OK;
+  if (!qn_reals(lesson->twin->in[1]) || l->columns > MOST_COLUMNS) return;
   qn_arena a = {0};
   work w;
-  open_work(&a, lesson, &w);
+  open_work(&a, lesson, choices, &w);
   bool ok = true;
   for (int32_t i = 0; ok && i < l->groups; i++) ok = open_group(&w, lesson, i);
   int32_t together = w.pupil.stored->type.q.scales ? 1 : l->channels;
   for (int32_t c = 0; ok && c < l->channels; c += together) round_span(&w, (span){c, together});
   if (ok) write_back(&w);
   qn_free_arena(&a);
+}
+
+static qn_status round_any(const qn_lesson *lesson, void *of) {
+  qn_round_layer(lesson, of);
   return QN_OK;
 }
 
 qn_status pass_round_adaptive(qn_module *m, const qn_pass_options *options) {
-  return qn_replay(m, options, "round-adaptive", round_layer, NULL);
+  qn_choices any = {0};
+  return qn_replay(m, options, "round-adaptive", round_any, &any);
 }
