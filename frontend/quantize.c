@@ -39,8 +39,8 @@ static const char *list_passes(qn_arena *a, const qn_scheme *scheme, bool calibr
     if (scheme->recover[i] && !done) list = qn_format(a, "%s,%s", list, recovery_passes[i]);
   }
   bool teach = *list != 0;
-  return qn_format(a, "%s%sinsert-qdq%s%s", calibrate ? "calibrate," : "",
-                   teach ? "keep-teacher," : "", list, teach ? ",drop-teacher,dce" : "");
+  return qn_format(a, "%s%s%sinsert-qdq%s%s", scheme->low_rank > 0 ? "low-rank," : "",
+                   calibrate ? "calibrate," : "", teach ? "keep-teacher," : "", list, teach ? ",drop-teacher,dce" : "");
 }
 
 /* Ranges may be written into the model instead. */

@@ -291,6 +291,10 @@ static qn_status read_prune_channels(reader *r, const qn_node *n) {
   return read_part(r, n, "prune_channels", &r->out->scheme.prune_channels);
 }
 
+static qn_status read_low_rank(reader *r, const qn_node *n) {
+  return read_part(r, n, "low_rank", &r->out->scheme.low_rank);
+}
+
 static qn_status read_cluster(reader *r, const qn_node *n) {
   double entries = qn_is_number(n) ? strtod(n->text, NULL) : 0;
   if (!(entries >= 2 && entries <= 256 && fmod(entries, 1) == 0))
@@ -336,6 +340,10 @@ static const struct {
     {"prune_channels", read_prune_channels, NULL,
      "\"type\": \"number\", \"minimum\": 0, \"exclusiveMaximum\": 1",
      "the part of each layer's channels to do without; needs samples"},
+    {"low_rank", read_low_rank, NULL,
+     "\"type\": \"number\", \"minimum\": 0, \"exclusiveMaximum\": 1",
+     "split layers into two of fewer weights, where that loses at most so much of the results' "
+     "variance on the samples"},
     {"cluster", read_cluster, NULL, "\"type\": \"integer\", \"minimum\": 2, \"maximum\": 256",
      "the most different weights that a layer may have; needs samples"},
     {"recover", read_recover, NULL, WORD_OR_WORDS, "rows of `quern help recovery`"},

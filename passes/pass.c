@@ -31,14 +31,14 @@ static qn_status find_pass(qn_module *m, const char *name, size_t size, const qn
 }
 
 /* A plan holds for the very ops that it was made for; plan-memory makes a new one. */
-static void drop_memory_plan(qn_module *m) {
+void qn_drop_plan(qn_module *m) {
   for (qn_func *f = m->funcs; f; f = f->next) {
     for (qn_op *op = f->first; op; op = op->next) op->scratch = op->out->offset = -1;
   }
 }
 
 static qn_status run_pass(qn_module *m, const qn_pass *pass, const qn_pass_options *options) {
-  drop_memory_plan(m);
+  qn_drop_plan(m);
   qn_forget_names(m);
   QN_TRY(pass->run(m, options));
   if (options->print_after_all) {

@@ -35,6 +35,9 @@ extern const char qn_default_pipeline[];
 /* -- pass.c. list: names separated by commas; an unknown one is QN_EIO with the nearest name. */
 qn_status qn_run_passes(qn_module *m, const char *list, const qn_pass_options *options) QN_MUST_CHECK;
 
+/* A module without memory plan, as passes expect it: a sampler's run leaves one. */
+void qn_drop_plan(qn_module *m);
+
 /* -- one per file */
 #define QN_PASS(name, function, doc)                                                               \
   qn_status pass_##function(qn_module *m, const qn_pass_options *options) QN_MUST_CHECK;

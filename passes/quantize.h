@@ -44,6 +44,7 @@ typedef struct {
   int layer_count;
   const qn_layer_levels *layers; /* those whose weights are stored otherwise; later ones count */
   float prune, prune_channels; /* the part of each layer's weights, and of its channels, to drop */
+  float low_rank;              /* the part of a layer's variance that splitting it may lose */
   int32_t cluster;             /* most different weights of a layer; 0: any */
   bool per_tensor; /* one scale for all of a layer's weights */
   bool symmetric;  /* activations have zero point 0 */
