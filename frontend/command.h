@@ -177,6 +177,7 @@ typedef struct {
   const char *labels; /* of the calibration samples; NULL: the float model's answers count */
   qn_scheme scheme;
   qn_texts files; /* samples, one file per input, or one of statistics; none: no calibration data */
+  bool recovery_chosen; /* by the user; else what suits the scheme */
   qn_texts ranges; /* LOW:HIGH of what each input can be; none: not said */
 } qn_quantization;
 /* From --quantize, --config, --io, --calibrate and the section `quantize` of m's YAML file. Layers

@@ -7,6 +7,8 @@
  * layer, with the float one, which stands beside it as @teacher until they are done. */
 #include "command.h"
 
+enum { FEW_LEVELS = 31 }; /* of weights, on either side of 0 */
+
 static const char float_pipeline[] =
     "fold-batchnorm,fuse-pad,fuse-activation,pool-to-mean,fold-constants,dce";
 
@@ -62,21 +64,31 @@ static qn_status calibrate_without_samples(const qn_options *o, qn_module *m,
   return qn_run_passes(m, "calibrate", &options);
 }
 
+/* What the user did not choose: weights of few levels need to be rounded well; for others what
+ * refit takes, one run of both networks, is nearly all that there is to win. */
+static void choose_recovery(qn_scheme *scheme) {
+  bool few = qn_weight_most(scheme, NULL) <= FEW_LEVELS;
+  scheme->recover[QN_RECOVERY_round_adaptive] = scheme->recover[QN_RECOVERY_correct_bias] = few;
+  scheme->recover[QN_RECOVERY_refit] = !few;
+}
+
 qn_status qn_apply_quantization(const qn_options *o, const qn_quantization *q, qn_module *m) {
   qn_pass_options passes;
   qn_calibration calibration;
+  qn_scheme scheme = q->scheme;
   QN_TRY(qn_get_pass_options(o, &passes));
-  passes.scheme = &q->scheme;
+  passes.scheme = &scheme;
   QN_TRY(qn_set_input_ranges(m, &q->ranges));
   QN_TRY(qn_prepare_float(m, &passes));
   QN_TRY(qn_check_quantizable(m, &q->scheme));
   QN_TRY(qn_open_calibration(o, m, &q->files, &calibration, &passes));
+  if (passes.sampler && !q->recovery_chosen) choose_recovery(&scheme);
   bool ranges_only = q->files.count == 0 && has_range(m);
   if (q->files.count == 0 && !ranges_only && qn_has_input_ranges(qn_main_func(m))) {
     QN_TRY(calibrate_without_samples(o, m, &passes));
     ranges_only = true;
   }
-  return qn_run_passes(m, list_passes(&m->arena, &q->scheme, !ranges_only), &passes);
+  return qn_run_passes(m, list_passes(&m->arena, &scheme, !ranges_only), &passes);
 }
 
 qn_status qn_quantize(const qn_options *o, qn_module *m) {

@@ -175,6 +175,7 @@ static qn_status read_recover(reader *r, const qn_node *n) {
   bool *chosen = r->out->scheme.recover, one = n->kind == QN_NODE_SCALAR;
   QN_TRY(expect_words(r, n, "'recover'", QN_RECOVERY_COUNT));
   memset(chosen, 0, sizeof r->out->scheme.recover);
+  r->out->recovery_chosen = true;
   for (int i = 0; i < (one ? !qn_is_empty(n) : n->count); i++) {
     int row;
     QN_TRY(read_word(r, one ? n : n->item[i], "'recover'", recovery_names, &row));
@@ -404,6 +405,7 @@ static qn_status read_row(const char *name, qn_quantization *out) {
 /* --recover: names separated by commas; an empty list is none. */
 static qn_status read_recover_option(qn_arena *a, const char *list, qn_quantization *out) {
   memset(out->scheme.recover, 0, sizeof out->scheme.recover);
+  out->recovery_chosen = true;
   for (const char *p = list; *p; p += *p == ',') {
     size_t size = strcspn(p, ",");
     const char *name = qn_strndup(a, p, size), *nearest = qn_nearest(name, recovery_names);

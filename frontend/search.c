@@ -156,6 +156,7 @@ static qn_status run_candidate(const search *s, bool recover, qn_runner *r, verd
   q.scheme.layers = s->levels;
   q.scheme.layer_count = s->count;
   if (!recover) memset(q.scheme.recover, 0, sizeof q.scheme.recover);
+  q.recovery_chosen = true;
   qn_pass_options passes;
   qn_compile_options options;
   QN_TRY(qn_get_pass_options(s->o, &passes));
@@ -301,16 +302,17 @@ static qn_status search_model(search *s, qn_module *m) {
 }
 
 /* Without a choice of the user's, what few levels need most. */
-static void choose_recovery(qn_scheme *scheme) {
-  for (int i = 0; i < QN_RECOVERY_COUNT; i++)
-    if (scheme->recover[i]) return;
-  scheme->recover[QN_RECOVERY_round_adaptive] = scheme->recover[QN_RECOVERY_correct_bias] = true;
+static void choose_recovery(qn_quantization *q) {
+  bool *recover = q->scheme.recover;
+  if (!q->recovery_chosen)
+    recover[QN_RECOVERY_round_adaptive] = recover[QN_RECOVERY_correct_bias] = true;
+  q->recovery_chosen = true;
 }
 
 qn_status qn_search_levels(const qn_options *o, qn_module *m, qn_quantization *q) {
   if (!m->src.name || m->src.name[0] == '<')
     return qn_io_error("quern", "a search reads the model again and again: it must be a file");
-  choose_recovery(&q->scheme);
+  choose_recovery(q);
   qn_options unseen = *o; /* nobody watches candidates */
   unseen.watch = NULL;
   search s = {.o = &unseen, .path = m->src.name, .q = q, .a = &m->arena};

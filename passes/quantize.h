@@ -137,7 +137,8 @@ qn_quant qn_range_quant(qn_elem elem, bool symmetric, float low, float high);
 /* -- quantize_constants.c */
 /* A convolution, depthwise convolution or dense layer. */
 bool qn_has_weights(const qn_op *op);
-/* The largest magnitude that op's weights are to be stored with. */
+/* The largest magnitude that op's weights are to be stored with; NULL: of a layer without levels of
+ * its own. */
 int32_t qn_weight_most(const qn_scheme *scheme, const qn_op *op);
 /* The float constants among op's operands, but for biases, become integers behind a dequantize;
  * weights are stored in -most..most. Its operands and its result are stored already (insert-qdq). */

@@ -55,7 +55,7 @@ static bool is_layer(const qn_op *op, const char *name) {
 }
 
 int32_t qn_weight_most(const qn_scheme *scheme, const qn_op *op) {
-  for (int i = scheme->layer_count - 1; i >= 0; i--)
+  for (int i = scheme->layer_count - 1; op && i >= 0; i--)
     if (is_layer(op, scheme->layers[i].layer)) return scheme->layers[i].most;
   return scheme->most ? scheme->most : weight_limits[scheme->weights];
 }

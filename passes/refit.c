@@ -7,6 +7,10 @@
  * through the rows that lie between its bounds now; a step that does not help ends it. Channels
  * that share a scale share a: only their biases are fitted.
  *
+ * What few samples gain by chance other inputs lose: p numbers fitted to n samples must lower the
+ * error from e to less than e * exp(-2/n (p + p (p + 1) / (n - p - 1))), Akaike's criterion in its
+ * form for small n (Hurvich and Tsai 1989), or the channel stays as it is.
+ *
  * Requires: @teacher, samples. */
 #include <math.h>
 #include "recover.h"
@@ -67,9 +71,17 @@ static line fit_line(const rows *r, const sums *s, line at) {
   return (line){factor, y - factor * z};
 }
 
+/* The share of the error that must be gone. */
+static double worth(const rows *r) {
+  double p = r->fixed ? 1 : 2,
+         n = (double)r->lesson->samples * (double)r->lesson->pupil.layout.pixels, left = n - p - 1;
+  return left > 0 ? exp(-2 / n * (p + p * (p + 1) / left)) : 0;
+}
+
 static line refit_channel(const rows *r) {
-  line best = {1, r->bias};
+  line start = {1, r->bias}, best = start;
   sums s = sum_rows(r, best);
+  double most = s.cost * worth(r);
   for (int step = 0; step < STEPS; step++) {
     line next = fit_line(r, &s, best);
     sums after = sum_rows(r, next);
@@ -77,7 +89,7 @@ static line refit_channel(const rows *r) {
     best = next;
     s = after;
   }
-  return best;
+  return s.cost < most ? best : start;
 }
 
 static qn_status refit_layer(const qn_lesson *lesson, void *of) {

@@ -3,11 +3,12 @@
  * networks, and each layer is taught with what the mended layers before it really answer.
  *
  * Values live until their last use, for all samples at once. Where that would be more than
- * MOST_BYTES, the first samples that fit are used. */
+ * MOST_BYTES, or all samples take more than MOST_WORK, the first samples that fit are used. */
 #include <string.h>
 #include "recover.h"
 
 #define MOST_BYTES ((int64_t)1 << 30)
+#define MOST_WORK  INT64_C(20000000000) /* multiply-accumulates of one network: half a minute */
 
 /* A function between two of its ops. Arrays are by number of the value. */
 typedef struct {
@@ -230,9 +231,16 @@ static qn_status read_samples(qn_arena *a, const qn_sampler *sampler, stream *s,
   return QN_OK;
 }
 
+/* As many as are worth their time and memory. */
+static int64_t most_samples(const replay *r) {
+  int64_t work = 1, bytes = peak_bytes(&r->pupil) + peak_bytes(&r->teacher) + 1;
+  for (const qn_op *op = r->teacher.f->first; op; op = op->next) work += qn_macs(op);
+  int64_t most = MOST_BYTES / bytes < MOST_WORK / work ? MOST_BYTES / bytes : MOST_WORK / work;
+  return most > 1 ? most : 1;
+}
+
 static qn_status open_samples(qn_arena *a, replay *r) {
-  int64_t count, most = MOST_BYTES / (peak_bytes(&r->pupil) + peak_bytes(&r->teacher) + 1);
-  if (most < 1) most = 1;
+  int64_t count, most = most_samples(r);
   QN_TRY(read_samples(a, r->options->sampler, &r->pupil, most, &count));
   QN_TRY(read_samples(a, r->options->sampler, &r->teacher, most, &count));
   if (count > most)
