@@ -91,6 +91,13 @@ static void replace_operand(qn_module *m, qn_func *f, qn_op *op, int i, qn_value
   op->in[i] = back->out;
 }
 
+static void remark_zeros(const qn_module *m, const qn_op *op, const weights *p) {
+  for (int64_t i = 0; i < p->count; i++)
+    if (p->w[i] != 0) return;
+  qn_note(&m->src, op->loc, "'%s', the weights of this %s, are all 0: are they the trained ones?",
+          op->in[1]->name, qn_ops[op->code].name);
+}
+
 static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme,
                              double most) {
   const qn_value *w = op->in[1];
@@ -99,6 +106,7 @@ static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_schem
                .channel_is_last = op->code == QN_OP_depthwise_conv2d};
   int axis = p.channel_is_last ? w->type.rank - 1 : 0;
   p.channels = w->type.dim[axis];
+  remark_zeros(m, op, &p);
   float *scales = qn_alloc(&m->arena, (size_t)p.channels * sizeof *scales);
   choose_scales(&p, scheme, most, least_scale(f, op), scales);
   qn_type type = w->type;
