@@ -28,13 +28,6 @@ uint32_t qn_place_coded(qn_coded_tensor *tensors, int count) {
   return end;
 }
 
-uint32_t qn_sum_coded(const qn_coded_tensor *tensors, int count, const uint8_t *image) {
-  uint32_t sum = 0;
-  for (int i = 0; i < count; i++)
-    sum = qn_codec_sum(sum, image + tensors[i].offset, (tensors[i].bytes + 3) / 4);
-  return sum;
-}
-
 uint8_t *qn_build_image(qn_arena *a, const qn_coded_tensor *tensors, int count,
                         uint32_t *out_bytes) {
   const qn_coded_tensor *last = count ? &tensors[count - 1] : NULL;

@@ -56,8 +56,6 @@ uint32_t qn_place_coded(qn_coded_tensor *tensors, int count);
 /* The tensors' image of *out_bytes, aligned to 16. */
 uint8_t *qn_build_image(qn_arena *a, const qn_coded_tensor *tensors, int count,
                         uint32_t *out_bytes);
-/* What a stream of the tensors begins with. */
-uint32_t qn_sum_coded(const qn_coded_tensor *tensors, int count, const uint8_t *image);
 /* The kind that t can be coded as: its own, if its bytes are as codec.h says, else a more general
  * one. Of multipliers also their factor and mantissas (in the arena). */
 qn_coded_kind qn_check_coded(qn_arena *a, const qn_coded_tensor *t, uint64_t *out_factor,
@@ -81,7 +79,7 @@ int qn_find_predictions(qn_arena *a, const qn_coded_tensor *t, bool across_rows,
                         qn_prediction at[3]);
 
 /* -- huffman_tables.c: codec huffman's codes. */
-enum { QN_HUFFMAN_SYMBOLS = 24, QN_HUFFMAN_LONGEST = 7, QN_HUFFMAN_TABLES = 3 };
+enum { QN_HUFFMAN_SYMBOLS = 21, QN_HUFFMAN_LONGEST = 7, QN_HUFFMAN_TABLES = 4 };
 typedef struct {
   uint32_t count[QN_HUFFMAN_SYMBOLS];
   bool zero; /* has no symbols */
@@ -89,6 +87,8 @@ typedef struct {
 } qn_histogram;
 typedef struct {
   int count;
+  bool zeros;      /* there is a table for zero rows as well, behind the others */
+  int number_bits; /* of a table's number */
   uint8_t length[QN_HUFFMAN_TABLES][QN_HUFFMAN_SYMBOLS]; /* 0: has no code */
   uint64_t bits;                                         /* of all rows' symbols and the tables */
 } qn_huffman_tables;
@@ -96,6 +96,6 @@ typedef struct {
  */
 void qn_fit_code(const uint64_t count[QN_HUFFMAN_SYMBOLS], uint8_t length[QN_HUFFMAN_SYMBOLS]);
 /* a: scratch. */
-void qn_fit_tables(qn_arena *a, qn_histogram *rows, int count, qn_huffman_tables *out);
+void qn_fit_tables(qn_arena *a, qn_histogram *rows, int count, bool zeros, qn_huffman_tables *out);
 
 #endif

@@ -9,11 +9,11 @@ enum {
   ONE = 16, /* factors */
   LIMIT = 15,
   INTEGERS_8 = 3,
-  CLOSED = 8,     /* symbols below leave no bits open */
   MOST_ONES = 31, /* Rice codes */
   MOST_LOW = 24,
   BASES = 64,
-  PREDICTION_CODE = 300 /* bytes of code that predicting takes, about */
+  ZERO_BITS = 3,        /* that a zero takes where it is rare, about */
+  PREDICTION_CODE = 220 /* bytes of code that predicting takes, about */
 };
 
 typedef struct {
@@ -48,12 +48,11 @@ static uint32_t bit_length(uint32_t x) { return x ? 32 - (uint32_t)__builtin_clz
 
 /* ------------------------------------------------------------------ symbols */
 
-static uint32_t open_bits(uint32_t symbol) { return symbol < CLOSED ? 0 : (symbol >> 2) - 1; }
+static uint32_t open_bits(uint32_t symbol) { return symbol >> 2; }
 
 static uint32_t symbol_of(uint32_t distance) {
-  if (distance < CLOSED) return distance;
-  uint32_t open = bit_length(distance) - 3;
-  return (open + 1) << 2 | (distance >> open & 3);
+  uint32_t open = bit_length(distance + 4) - 3;
+  return open << 2 | ((distance + 4) >> open & 3);
 }
 
 /* Bits that symbols need with a code made for them, and what they leave open. */
@@ -89,8 +88,12 @@ static bool measure(tensor *x, const uint8_t *image, uint64_t count[QN_HUFFMAN_S
   for (uint32_t r = 0; r < t->rows; r++) {
     uint32_t first = t->offset + row_place(t, r);
     bool zero = qn_is_zero_row(image + first, t->cols, step);
-    x->peak[r] = x->peaks && !zero ? qn_find_peak(image + first, t->cols, step) : t->cols;
-    for (uint32_t k = 0; k < t->cols && !zero; k++) {
+    x->peak[r] = x->peaks ? qn_find_peak(image + first, t->cols, step) : t->cols;
+    for (uint32_t k = 0; k < t->cols; k++) {
+      if (zero) {
+        x->distance[r * t->cols + k] = 0;
+        continue;
+      }
       if (k == x->peak[r]) continue;
       uint32_t place = first + k * step;
       int32_t guess = x->predicted ? predict(&x->p, image, place, k / x->p.phase) : 0;
@@ -131,6 +134,14 @@ static bool lags_fit(const qn_prediction *p, const qn_coded_tensor *t) {
   return true;
 }
 
+/* Bits of a peak's place; of zero rows that is cols. */
+static uint32_t place_bits(const qn_coded_tensor *t) {
+  uint32_t step = t->transposed ? t->rows : 1, most = t->cols - 1;
+  for (uint32_t r = 0; r < t->rows; r++)
+    if (qn_is_zero_row((const uint8_t *)t->data + row_place(t, r), t->cols, step)) most = t->cols;
+  return bit_length(most);
+}
+
 /* Takes the best of the ways before `end`; returns the bits of the best one, about. */
 static double choose_way(tensor *x, const uint8_t *image, int end) {
   const qn_coded_tensor *t = x->from;
@@ -145,8 +156,7 @@ static double choose_way(tensor *x, const uint8_t *image, int end) {
       x->predicted = way > 0;
       x->peaks = peaks;
       if (!measure_way(x, image, symbols)) continue;
-      double bits =
-          histogram_bits(symbols) + (peaks ? t->rows * (1.0 + bit_length(t->cols - 1)) : 0);
+      double bits = histogram_bits(symbols) + (peaks ? t->rows * (1.0 + place_bits(t)) : 0);
       if (way) bits += 20 * (1 + (t->cols - 1) / ways[way].phase);
       if (bits >= least) continue;
       least = bits;
@@ -169,17 +179,33 @@ static void choose_ways(tensor *x, int count, const uint8_t *image) {
     if (x[i].kind == QN_CODED_WEIGHTS) choose_way(&x[i], image, 1);
 }
 
-static void count_rows(tensor *x, const uint8_t *image) {
+static void count_rows(tensor *x, bool zeros) {
   const qn_coded_tensor *t = x->from;
   for (uint32_t r = 0; r < t->rows; r++) {
     qn_histogram *row = &x->row[r];
-    row->zero =
-        qn_is_zero_row(image + t->offset + row_place(t, r), t->cols, t->transposed ? t->rows : 1);
+    row->zero = row->zero && zeros;
     for (uint32_t k = 0; k < t->cols && !row->zero; k++) {
       int8_t d = x->distance[r * t->cols + k];
       if (k != x->peak[r]) row->count[symbol_of((uint32_t)(d < 0 ? -d : d))]++;
     }
   }
+}
+
+/* Finds the zero rows, and whether a table for them is worth its bytes; if not there are none. */
+static bool find_zero_rows(tensor *x, int count, const uint8_t *image) {
+  uint64_t saved = 0;
+  for (int i = 0; i < count; i++) {
+    const qn_coded_tensor *t = x[i].from;
+    for (uint32_t r = 0; x[i].kind == QN_CODED_WEIGHTS && r < t->rows; r++) {
+      const uint8_t *row = image + t->offset + row_place(t, r);
+      x[i].row[r].zero = qn_is_zero_row(row, t->cols, t->transposed ? t->rows : 1);
+      if (x[i].row[r].zero) saved += ZERO_BITS * t->cols;
+    }
+  }
+  bool pays = saved > 8u << QN_HUFFMAN_LONGEST;
+  for (int i = 0; i < count; i++)
+    if (x[i].kind == QN_CODED_WEIGHTS) count_rows(&x[i], pays);
+  return pays;
 }
 
 /* ------------------------------------------------------------------ integers */
@@ -248,63 +274,58 @@ static uint32_t number_width(const tensor *x, int count) {
     const qn_coded_tensor *t = x[i].from;
     all |= x[i].kind == QN_CODED_WEIGHTS ? t->rows | t->cols : t->bytes / t->elem_bytes;
     if (!x[i].predicted) continue;
-    all |= x[i].p.phase;
     for (uint32_t j = 0; j < x[i].p.lags; j++) all |= x[i].p.lag[j];
   }
   return bit_length(all);
 }
 
-/* Canonical codes in ascending order. */
+/* The codes, in ascending order of length, and the table that finds them. One that is not complete
+ * (of one symbol or none) is filled up by zeros. */
 static void put_table(writer *w, const uint8_t length[QN_HUFFMAN_SYMBOLS],
                       uint32_t code[QN_HUFFMAN_SYMBOLS]) {
   uint32_t next = 0;
   for (uint32_t bits = 1; bits <= QN_HUFFMAN_LONGEST; bits++) {
     for (uint32_t s = 0; s < QN_HUFFMAN_SYMBOLS; s++) {
       if (length[s] != bits) continue;
-      put(w, bits, 3);
-      put(w, s, 5);
       code[s] = next >> (QN_HUFFMAN_LONGEST - bits);
-      next += 1u << (QN_HUFFMAN_LONGEST - bits);
+      for (uint32_t n = 1u << (QN_HUFFMAN_LONGEST - bits); n > 0; n--, next++)
+        put(w, (s & 3) << 6 | open_bits(s) << 3 | bits, 8);
     }
   }
-  /* a code that is not complete (of one symbol) is filled up by symbol 0 */
-  while (next < 1u << QN_HUFFMAN_LONGEST) {
-    put(w, 1, 3);
-    put(w, 0, 5);
-    next += 1u << (QN_HUFFMAN_LONGEST - 1);
-  }
+  for (; next < 1u << QN_HUFFMAN_LONGEST; next++) put(w, 0, 8);
 }
 
 static void put_prediction(writer *w, const tensor *x) {
-  put_number(w, x->p.phase);
-  for (uint32_t i = 0; i < QN_CODEC_LAGS; i++) put_number(w, x->p.lag[i]);
-  for (uint32_t phase = 0; phase * x->p.phase < x->from->cols; phase++)
-    for (uint32_t i = 0; i < QN_CODEC_LAGS; i++) put(w, (uint8_t)x->p.factor[phase][i] & 31, 5);
+  uint32_t phases = x->predicted ? x->from->cols / x->p.phase - 1 : 0;
+  put(w, phases, 6);
+  for (uint32_t i = 0; phases > 0 && i < QN_CODEC_LAGS; i++) put_number(w, x->p.lag[i]);
+  for (uint32_t phase = 1; phase <= phases; phase++)
+    for (uint32_t i = 0; i < QN_CODEC_LAGS; i++) put(w, (uint32_t)(x->p.factor[phase][i] + 16), 5);
 }
 
-static void put_row(writer *w, const tensor *x, uint32_t r, const qn_huffman_tables *tables,
-                    uint32_t code[][QN_HUFFMAN_SYMBOLS]) {
+static void put_row(writer *w, const tensor *x, uint32_t r, uint32_t bits,
+                    const qn_huffman_tables *tables, uint32_t code[][QN_HUFFMAN_SYMBOLS]) {
   const qn_coded_tensor *t = x->from;
   const qn_histogram *row = &x->row[r];
-  put(w, row->zero ? 0 : (uint32_t)row->table + 1, 2);
-  if (row->zero) return;
+  put(w, (uint32_t)(row->zero ? tables->count : row->table), (uint32_t)tables->number_bits);
   if (x->peaks) {
     uint32_t place = row_place(t, r) + x->peak[r] * (t->transposed ? t->rows : 1);
-    put(w, x->peak[r], bit_length(t->cols - 1));
-    put(w, ((const int8_t *)t->data)[place] < 0, 1);
+    put(w, x->peak[r], bits);
+    put(w, x->peak[r] < t->cols && ((const int8_t *)t->data)[place] < 0, 1);
   }
+  if (row->zero) return;
   for (uint32_t k = 0; k < t->cols; k++) {
     if (k == x->peak[r]) continue;
     int8_t d = x->distance[r * t->cols + k];
     uint32_t distance = (uint32_t)(d < 0 ? -d : d), s = symbol_of(distance);
     put(w, code[row->table][s], tables->length[row->table][s]);
-    put(w, distance & ((1u << open_bits(s)) - 1), open_bits(s));
+    put(w, (distance + 4) & ((1u << open_bits(s)) - 1), open_bits(s));
     if (distance) put(w, d < 0, 1);
   }
 }
 
 static void put_integers(writer *w, const tensor *x, uint32_t count) {
-  put(w, x->k, 5);
+  put(w, x->k, 6);
   put(w, x->base, 6);
   for (uint32_t i = 0; i < count; i++) {
     uint32_t ones = folded(x, i) >> x->k;
@@ -314,29 +335,39 @@ static void put_integers(writer *w, const tensor *x, uint32_t count) {
   }
 }
 
-/* before: rows or number of the tensor before. */
-static void put_tensor(writer *w, const tensor *x, uint32_t before, const qn_huffman_tables *tables,
-                       uint32_t code[][QN_HUFFMAN_SYMBOLS], uint32_t features) {
+static void put_weights(writer *w, const tensor *x, const qn_huffman_tables *tables,
+                        uint32_t code[][QN_HUFFMAN_SYMBOLS], uint32_t features) {
+  const qn_coded_tensor *t = x->from;
+  put(w, t->transposed, 1);
+  uint32_t bits = place_bits(t);
+  put(w, x->peaks ? bits + 1 : 0, 5);
+  if (features & QN_HUFFMAN_PREDICTED) put_prediction(w, x);
+  for (uint32_t r = 0; r < t->rows; r++) put_row(w, x, r, bits, tables, code);
+}
+
+static uint32_t rows_of(const tensor *x) {
+  return x->kind == QN_CODED_WEIGHTS ? x->from->rows : x->from->bytes / x->from->elem_bytes;
+}
+
+/* before: the tensor before, or NULL. */
+static void put_tensor(writer *w, const tensor *x, const tensor *before,
+                       const qn_huffman_tables *tables, uint32_t code[][QN_HUFFMAN_SYMBOLS],
+                       uint32_t features) {
   const qn_coded_tensor *t = x->from;
   bool is_weights = x->kind == QN_CODED_WEIGHTS;
-  uint32_t count = t->bytes / t->elem_bytes;
+  bool new_size = is_weights || !before || rows_of(before) != rows_of(x);
+  put(w, new_size, 1);
   put(w, x->kind, 2);
-  if (!is_weights) put(w, count != before, 1);
-  if (!is_weights && count != before) put_number(w, count);
-  if (x->kind == QN_CODED_MULTIPLIERS) {
+  if (new_size) put_number(w, rows_of(x));
+  if (new_size) put_number(w, is_weights ? t->cols : 0);
+  if (is_weights) {
+    put_weights(w, x, tables, code, features);
+  } else if (x->kind == QN_CODED_MULTIPLIERS) {
     put(w, (uint32_t)(x->factor >> 20), 20);
     put(w, x->factor & 0xFFFFF, 20);
-    for (uint32_t i = 0; i < count; i++) put(w, x->mantissas[i], 23);
-  } else if (!is_weights) {
-    put_integers(w, x, count);
+    for (uint32_t i = 0; i < rows_of(x); i++) put(w, x->mantissas[i], 23);
   } else {
-    put_number(w, t->rows);
-    put_number(w, t->cols);
-    if (features & QN_HUFFMAN_TRANSPOSED) put(w, t->transposed, 1);
-    put(w, x->peaks, 1);
-    if (features & QN_HUFFMAN_PREDICTED) put(w, x->predicted, 1);
-    if (x->predicted) put_prediction(w, x);
-    for (uint32_t r = 0; r < t->rows; r++) put_row(w, x, r, tables, code);
+    put_integers(w, x, rows_of(x));
   }
 }
 
@@ -355,11 +386,12 @@ static qn_histogram *share_rows(qn_arena *a, tensor *x, const qn_coded_tensor *t
   return rows;
 }
 
-static uint32_t find_features(const tensor *x, int count, uint32_t width, int tables) {
-  uint32_t features = width | (uint32_t)tables << 5;
+static uint32_t find_features(const tensor *x, int count, uint32_t width, int number_bits) {
+  uint32_t features = width | (uint32_t)number_bits << 5;
   for (int i = 0; i < count; i++) {
     if (x[i].kind == QN_CODED_WEIGHTS && x[i].from->transposed) features |= QN_HUFFMAN_TRANSPOSED;
     if (x[i].predicted) features |= QN_HUFFMAN_PREDICTED;
+    if (x[i].kind != QN_CODED_WEIGHTS) features |= QN_HUFFMAN_INTEGERS;
     if (x[i].kind == QN_CODED_MULTIPLIERS) features |= QN_HUFFMAN_MULTIPLIERS;
   }
   return features;
@@ -379,25 +411,21 @@ bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stre
   }
   if (!all) return false;
   choose_ways(x, count, image);
-  for (int i = 0; i < count; i++)
-    if (x[i].kind == QN_CODED_WEIGHTS) count_rows(&x[i], image);
   qn_huffman_tables tables;
-  qn_fit_tables(a, rows, row_count, &tables);
-  out->features = find_features(x, count, number_width(x, count), tables.count);
+  qn_fit_tables(a, rows, row_count, find_zero_rows(x, count, image), &tables);
+  out->features = find_features(x, count, number_width(x, count), tables.number_bits);
   /* a weight takes at most 12 bits, an integer 56, a row 35, what precedes them 1.5 KB */
-  size_t most = 16 + (size_t)image_bytes * 7 + (size_t)row_count * 5 + (size_t)count * 1536;
+  size_t most = 1024 + (size_t)image_bytes * 7 + (size_t)row_count * 5 + (size_t)count * 1536;
   writer w = {.at = qn_alloc(a, most), .pos = 8 * QN_CODEC_HEADER, .width = out->features & 31};
   for (int i = 0; i < tables.count; i++) put_table(&w, tables.length[i], code[i]);
+  w.pos = 8 * (QN_CODEC_HEADER + ((uint64_t)1 << tables.number_bits << QN_HUFFMAN_LONGEST));
   out->table_bytes = w.pos / 8 - QN_CODEC_HEADER;
-  uint32_t rows_before = 1;
   for (int i = 0; i < count; i++) {
     uint64_t before = w.pos;
-    put_tensor(&w, &x[i], rows_before, &tables, code, out->features);
-    rows_before =
-        x[i].kind == QN_CODED_WEIGHTS ? tensors[i].rows : tensors[i].bytes / tensors[i].elem_bytes;
+    put_tensor(&w, &x[i], i ? &x[i - 1] : NULL, &tables, code, out->features);
     tensors[i].coded_bits = w.pos - before;
   }
-  qn_store_u32(w.at, qn_sum_coded(tensors, count, image));
+  qn_store_u32(w.at, qn_codec_sum(0, image, image_bytes / 4));
   out->bytes = w.at;
   out->size = (size_t)(w.pos + 7) / 8 + 3;
   if (out->size < QN_CODEC_HEADER + 4) out->size = QN_CODEC_HEADER + 4;

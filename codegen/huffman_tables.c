@@ -1,4 +1,4 @@
-/* Histograms of rows -> at most 3 prefix codes that together make them shortest.
+/* Histograms of rows -> up to 4 prefix codes that together make them shortest.
  *
  * Rows begin in groups of similar mean symbol; each group gets its best code and each row moves to
  * the code that makes it shortest, until none moves. Codes of limited length are found by the
@@ -8,7 +8,7 @@
 #include <string.h>
 #include "encode.h"
 
-enum { ROUNDS = 20, PARTS = 8 };
+enum { ROUNDS = 20, PARTS = 8, TABLE_BITS = 8 << QN_HUFFMAN_LONGEST };
 
 /* ------------------------------------------------------------------ one code */
 
@@ -118,8 +118,6 @@ static bool move_rows(qn_histogram *rows, int count, qn_huffman_tables *t) {
     }
     t->bits += least;
   }
-  for (int i = 0; i < t->count; i++)
-    for (int s = 0; s < QN_HUFFMAN_SYMBOLS; s++) t->bits += t->length[i][s] ? 8 : 0;
   return moved;
 }
 
@@ -134,25 +132,40 @@ static void fit_tables(qn_histogram *rows, int count, const uint32_t *sorted, co
   move_rows(rows, count, t);
 }
 
+/* The next choice of `begin`, ascending, within PARTS; false after the last. */
+static bool next_division(int *begin, int tables) {
+  int i = tables - 1;
+  while (i > 0 && begin[i] == PARTS - tables + i) i--;
+  if (i < 1) return false;
+  for (begin[i]++; i + 1 < tables; i++) begin[i + 1] = begin[i] + 1;
+  return true;
+}
+
 /* What rows end up in depends on where they begin: every division into parts is tried. */
-void qn_fit_tables(qn_arena *a, qn_histogram *rows, int count, qn_huffman_tables *out) {
+static void try_count(qn_histogram *rows, int count, const uint32_t *sorted, int tables,
+                      qn_huffman_tables *least, int best[QN_HUFFMAN_TABLES]) {
+  int begin[QN_HUFFMAN_TABLES] = {0, 1, 2, 3};
+  int number_bits = least->zeros + tables > 2 ? 2 : least->zeros + tables - 1;
+  uint64_t fixed = ((uint64_t)TABLE_BITS << number_bits) + (uint64_t)(count * number_bits);
+  do {
+    qn_huffman_tables t = {.count = tables, .number_bits = number_bits, .zeros = least->zeros};
+    fit_tables(rows, count, sorted, begin, &t);
+    t.bits += fixed;
+    if (t.bits >= least->bits) continue;
+    *least = t;
+    memcpy(best, begin, sizeof begin);
+  } while (next_division(begin, tables));
+}
+
+void qn_fit_tables(qn_arena *a, qn_histogram *rows, int count, bool zeros, qn_huffman_tables *out) {
   uint32_t *sorted = qn_alloc(a, ((size_t)count + 1) * sizeof *sorted);
   for (int i = 0; i < count; i++) sorted[i] = mean_symbol(&rows[i]);
   qsort(sorted, (size_t)count, sizeof *sorted, compare_numbers);
-  uint64_t least = UINT64_MAX;
-  int best[QN_HUFFMAN_TABLES] = {0}, best_count = 1;
-  for (int second = 0; second < PARTS; second++) {
-    for (int third = second; third < PARTS; third++) {
-      if (second == 0 && third > 0) break;
-      const int begin[QN_HUFFMAN_TABLES] = {0, second, third};
-      *out = (qn_huffman_tables){.count = second == 0 ? 1 : third == second ? 2 : 3};
-      fit_tables(rows, count, sorted, begin, out);
-      if (out->bits >= least) continue;
-      least = out->bits;
-      best_count = out->count;
-      for (int i = 0; i < QN_HUFFMAN_TABLES; i++) best[i] = begin[i];
-    }
-  }
-  *out = (qn_huffman_tables){.count = best_count};
+  *out = (qn_huffman_tables){.bits = UINT64_MAX, .zeros = zeros};
+  int best[QN_HUFFMAN_TABLES] = {0};
+  for (int tables = 1; tables + zeros <= QN_HUFFMAN_TABLES; tables++)
+    if (tables + zeros != 3) try_count(rows, count, sorted, tables, out, best);
+  uint64_t bits = out->bits;
   fit_tables(rows, count, sorted, best, out); /* once more, for the rows' tables */
+  out->bits = bits;
 }

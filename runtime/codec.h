@@ -1,10 +1,9 @@
 /* Coded weights: the formats in which codegen/encode*.c and decode*.c meet.
  *
- * A stream is  u32 sum of the tensors, then what the codec makes of them, in order of offset.
+ * A stream is  u32 sum of the image, then what the codec makes of them, in order of offset.
  * Numbers are little endian and read byte by byte: a stream may lie at any address. The tensors
  * make up an image: a piece of memory, aligned to 64, in which they stand one after the other, each
- * aligned by its size (qn_codec_place). A tensor is filled up to 4 bytes by zeros, which the sum
- * includes; what is between tensors is not written, and the image ends with the last one.
+ * aligned by its size (qn_codec_place), with zeros between them and up to 4 bytes behind the last.
  *
  * What a codec knows of a tensor is its kind:
  *   WEIGHTS      int8, -127..127, as rows of the weights of one output channel each. Weight k of
@@ -37,15 +36,16 @@ typedef enum {
 enum {
   QN_CODEC_HEADER = 4,
   QN_CODEC_LAGS = 4,
-  QN_CODEC_PHASES = 64, /* at most, of predicted weights */
+  QN_CODEC_PHASES = 63, /* at most, of predicted weights */
   QN_CODEC_PEAK = 127
 };
 
-/* Features of codec huffman, above 5 bits of width and 2 of the number of tables. */
+/* Features of codec huffman, above 5 bits of width and 2 of those of a table's number. */
 enum {
   QN_HUFFMAN_TRANSPOSED = 1 << 7,
   QN_HUFFMAN_PREDICTED = 1 << 8,
-  QN_HUFFMAN_MULTIPLIERS = 1 << 9
+  QN_HUFFMAN_MULTIPLIERS = 1 << 9,
+  QN_HUFFMAN_INTEGERS = 1 << 10 /* any kind but weights */
 };
 
 /* Features of codec range. */
@@ -67,8 +67,8 @@ static inline void qn_store_u32(uint8_t *at, uint32_t x) {
 
 /* Where in the image a tensor of so many bytes stands when the one before ends at `end`. */
 static inline uint32_t qn_codec_place(uint32_t end, uint32_t bytes) {
-  uint32_t align = bytes >= 1024 ? 64 : bytes >= 64 ? 16 : 4;
-  return (end + align - 1) & -align;
+  uint32_t most = bytes >= 1024 ? 63 : 15; /* bytes between them */
+  return (end + most) & ~most;
 }
 
 /* mantissa (24 bits) times factor (40 bits), both with their highest bit set, as a Q31 multiplier:
@@ -83,7 +83,14 @@ static inline uint32_t qn_codec_multiplier(uint32_t mantissa, uint64_t factor) {
 
 /* Adds words to the sum of an image (0 to begin with), which any change of one word changes, and
  * all but 2^-32 of the others. */
-uint32_t qn_codec_sum(uint32_t sum, const uint8_t *words, uint32_t count);
+static inline uint32_t qn_codec_sum(uint32_t sum, const uint8_t *words, uint32_t count) {
+  const uint32_t *at = (const uint32_t *)(const void *)words;
+  for (; count > 0; count--) {
+    sum ^= *at++;
+    sum = (sum << 5 | sum >> 27) * 0x9E3779B1; /* odd: no two sums become one */
+  }
+  return sum;
+}
 
 enum {
 #define QN_CODEC(name, scratch_bytes, work, doc) QN_SCRATCH_##name = scratch_bytes,

@@ -1,15 +1,6 @@
 /* The sum of decoded weights, and codec raw: the image as it is, with zeros between its tensors. */
 #include "decode.h"
 
-SMALL uint32_t qn_codec_sum(uint32_t sum, const uint8_t *words, uint32_t count) {
-  const uint32_t *at = (const uint32_t *)(const void *)words;
-  for (; count > 0; count--) {
-    sum ^= *at++;
-    sum = (sum << 5 | sum >> 27) * 0x9E3779B1; /* odd: no two sums become one */
-  }
-  return sum;
-}
-
 SMALL int32_t qn_decode_raw(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
                             uint32_t image_bytes, void *scratch, uint32_t features) {
   (void)scratch, (void)features;

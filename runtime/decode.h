@@ -3,25 +3,29 @@
 #ifndef QN_DECODE_H
 #define QN_DECODE_H
 
+#include <stdbool.h>
 #include "codec.h"
 
 /* This code runs once: small is better than fast. clang takes that as it is meant. */
 #ifdef __clang__
-#define SMALL __attribute__((noinline, minsize))
+#define COMPACT __attribute__((minsize))
 #else
-#define SMALL __attribute__((noinline))
+#define COMPACT
 #endif
+#define SMALL COMPACT __attribute__((noinline))
 
-/* The place in the image of a tensor of rows*cols bytes, *out_words 4-byte words together, the last
- * of them 0; image_bytes when there is no room for it. */
-static inline uint32_t place_tensor(uint8_t *image, uint32_t image_bytes, uint32_t end,
-                                    uint32_t rows, uint32_t cols, uint32_t *out_words) {
-  if (rows == 0 || cols == 0 || rows > image_bytes / cols) return image_bytes;
-  uint32_t at = qn_codec_place(end, rows * cols), words = (rows * cols + 3) / 4;
-  if (at > image_bytes || words > (image_bytes - at) / 4) return image_bytes;
-  ((uint32_t *)(void *)(image + at))[words - 1] = 0;
-  *out_words = words;
-  return at;
+COMPACT static inline void clear_image(uint8_t *image, uint32_t image_bytes) {
+  uint32_t *word = (uint32_t *)(void *)image;
+  for (uint32_t i = 0; i < image_bytes / 4; i++) word[i] = 0;
 }
+
+/* Whether rows * size is a number of bytes that an image may have. */
+COMPACT static inline bool is_small(uint32_t rows, uint32_t size, uint32_t image_bytes) {
+  return size == 0 || rows <= image_bytes / size;
+}
+
+/* Words that a tensor takes; more than any image has when it is empty, so that no stream goes on
+ * for ever. */
+COMPACT static inline uint32_t count_words(uint32_t bytes) { return (bytes - 1) / 4 + 1; }
 
 #endif

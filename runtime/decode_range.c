@@ -60,15 +60,16 @@ SMALL int32_t qn_decode_range(const uint8_t *coded, uint32_t coded_bytes, uint8_
   tensor.kind = 0;
   tensor.mantissa = 0;
   qn_range_matrix weights = {0, 0, 0, 0, 0};
-  uint32_t sum = 0, words;
-  for (uint32_t at = 0; at < image_bytes; at += 4 * words) {
+  clear_image(image, image_bytes);
+  for (uint32_t end = 0; end < image_bytes;) {
     if (!code_head(&c, m, &tensor, features)) return QUERN_ECORRUPT;
-    at = place_tensor(image, image_bytes, at, tensor.field[QN_RANGE_ROWS],
-                      tensor.field[QN_RANGE_COLS], &words);
-    if (at == image_bytes) return QUERN_ECORRUPT;
-    tensor.at = image + at;
+    uint32_t rows = tensor.field[QN_RANGE_ROWS], size = tensor.field[QN_RANGE_COLS];
+    if (!is_small(rows, size, image_bytes)) return QUERN_ECORRUPT;
+    uint32_t place = qn_codec_place(end, rows * size), words = place / 4 + count_words(rows * size);
+    if (words > image_bytes / 4) return QUERN_ECORRUPT;
+    tensor.at = image + place;
     code_elements(&c, m, &tensor, &weights, features);
-    sum = qn_codec_sum(sum, tensor.at, words);
+    end = 4 * words;
   }
-  return sum == qn_load_u32(coded) ? QUERN_OK : QUERN_ECORRUPT;
+  return qn_codec_sum(0, image, image_bytes / 4) == qn_load_u32(coded) ? QUERN_OK : QUERN_ECORRUPT;
 }
