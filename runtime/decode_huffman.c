@@ -189,7 +189,8 @@ SMALL int32_t qn_decode_huffman(const uint8_t *coded, uint32_t coded_bytes, uint
   clear_image(image, image_bytes);
   uint32_t end = 0;
   do {
-    uint32_t head = take(r, 3), kind = head & 3, size = kind == INTEGERS_8 ? 1 : 4;
+    uint32_t head = take(r, 3), kind = features & QN_HUFFMAN_INTEGERS ? head & 3 : QN_CODED_WEIGHTS;
+    uint32_t size = kind == INTEGERS_8 ? 1 : 4;
     if (head > 3) {
       rows = take(r, width);
       cols = take(r, width);
@@ -200,7 +201,7 @@ SMALL int32_t qn_decode_huffman(const uint8_t *coded, uint32_t coded_bytes, uint
     uint32_t words = place / 4 + count_words(rows * size);
     if (words > image_bytes / 4) return QUERN_ECORRUPT;
     end = 4 * words;
-    if (features & QN_HUFFMAN_INTEGERS && kind != QN_CODED_WEIGHTS)
+    if (kind != QN_CODED_WEIGHTS)
       read_integers(r, image + place, size, rows,
                     features & QN_HUFFMAN_MULTIPLIERS && kind == QN_CODED_MULTIPLIERS);
     else if (!read_weights(r, image, place, rows, cols, features))

@@ -277,10 +277,12 @@ static void check_others(void) {
 
 /* A small network of all kinds under codec c, in the arena. */
 static void make_stream(qn_arena *a, const qn_codec *c, image *m, qn_stream *s) {
+  uint64_t state = check_state;
   *m = (image){0};
-  check_state = 5;
+  check_state = 5; /* the same for every caller */
   add_layer(m, 16, 8, false);
   add_layer(m, 8, 4, true);
+  check_state = state;
   if (!c->encode(a, m->at, m->count, s)) exit(2);
 }
 
@@ -328,7 +330,8 @@ static void check_noise(int rounds) {
     make_stream(&a, c, &m, &s);
     for (int round = 0; round < rounds; round++) {
       uint32_t size = (uint32_t)pick(0, 80), bytes = 4 * (uint32_t)pick(1, 300);
-      const uint32_t features = (uint32_t)pick(0, (1 << 10) - 1);
+      if (pick(0, 1)) size += (uint32_t)128 << pick(0, 3); /* tables */
+      const uint32_t features = (uint32_t)pick(0, (1 << 11) - 1);
       bool mutate = pick(0, 1);
       uint8_t *stream = mutate ? as_stored(s.bytes, s.size) : (uint8_t *)bytes_of(size);
       if (mutate) {
@@ -368,8 +371,10 @@ static void check_format(void) {
   }
 }
 
+/* [ROUNDS SEED]: fuzzing only, so many rounds for each decoder. */
 int main(int argc, char **argv) {
-  if (argc > 1) { /* fuzzing only */
+  if (argc > 2) {
+    check_state = (uint64_t)atoi(argv[2]);
     check_noise(atoi(argv[1]));
     return finish("noise");
   }
