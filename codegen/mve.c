@@ -121,16 +121,56 @@ LLVMValueRef qn_mve_kernel_function(qn_build *b, const qn_dsp_kernel *k) {
   return qn_add_assembly(b, name, function_type(b), &a, SAVED_BYTES + LOCAL_BYTES);
 }
 
-LLVMValueRef qn_mve_gather_function(qn_build *b) {
+/* Up to 16 bytes of a column's row go through one register under a predicate, others in a loop of
+ * their own. */
+LLVMValueRef qn_mve_copy_function(qn_build *b) {
   qn_assembly a = {.arena = &b->u->m->arena};
-  LLVMValueRef found = qn_find_assembly(b, "mve_gather");
+  LLVMValueRef found = qn_find_assembly(b, "mve_copy");
   if (found) return found;
-  qn_write_lines(&a,
-                 "push {r4, r5, r6, r7, r8, r9, r10, lr}\nldm.w r2, {r4, r5, r6, r7}\n"
-                 "1:\nmov r8, r1\nmov r9, r5\n2:\nmov r12, r8\nmov r10, r0\nwlstp.8 lr, r7, 4f\n"
-                 "3:\nvldrb.u8 q0, [r12], #16\nvstrb.8 q0, [r10], #16\nletp lr, 3b\n4:\n"
-                 "add r0, r7\nadd r8, r6\nsubs r9, #1\nbne 2b\nadd r1, r3\nsubs r4, #1\nbne 1b\n"
-                 "pop {r4, r5, r6, r7, r8, r9, r10, pc}");
+  qn_write_lines(
+      &a, "push {r4, r5, r6, r7, r8, r9, r10, lr}\ncmp r2, #0\nble.w 9f\ncmp r3, #0\nble.w 9f\n"
+          "ldr r7, [sp, #32]\nldm.w r7, {r6, r7, r8}\ncmp r6, #16\nbhi 4f\nvctp.8 r6\n"
+          "1:\nmov r4, r0\nmov r5, r1\ndls lr, r3\n"
+          "2:\nvpstt\nvldrbt.u8 q0, [r5]\nvstrbt.8 q0, [r4]\nadd r5, r6\nadd r4, r8\nle lr, 2b\n"
+          "add r0, r6\nadd r1, r7\nsubs r2, #1\nbne 1b\nb 9f\n"
+          "4:\nmov r9, r0\nmov r10, r3\nmov r12, r1\n"
+          "5:\nmov r4, r9\nmov r5, r12\nwlstp.8 lr, r6, 7f\n"
+          "6:\nvldrb.u8 q0, [r5], #16\nvstrb.8 q0, [r4], #16\nletp lr, 6b\n"
+          "7:\nadd r9, r8\nadd r12, r6\nsubs r10, #1\nbne 5b\n"
+          "add r0, r6\nadd r1, r7\nsubs r2, #1\nbne 4b\n"
+          "9:\npop {r4, r5, r6, r7, r8, r9, r10, pc}");
+  LLVMTypeRef types[] = {b->u->pointer, b->u->pointer, b->u->i32, b->u->i32, b->u->pointer};
+  return qn_add_assembly(b, "mve_copy", LLVMFunctionType(b->u->nothing, types, 5, 0), &a, 32);
+}
+
+void qn_emit_mve_set(qn_build *b, LLVMValueRef to, int32_t value, LLVMValueRef bytes) {
+  qn_assembly a = {.arena = &b->u->m->arena};
+  LLVMValueRef function = qn_find_assembly(b, "mve_set");
+  if (!function) {
+    qn_write_lines(&a, "push {r7, lr}\nvdup.8 q0, r1\nwlstp.8 lr, r2, 2f\n"
+                       "1:\nvstrb.8 q0, [r0], #16\nletp lr, 1b\n2:\npop {r7, pc}");
+    LLVMTypeRef types[] = {b->u->pointer, b->u->i32, b->u->i32};
+    LLVMTypeRef type = LLVMFunctionType(b->u->nothing, types, 3, 0);
+    function = qn_add_assembly(b, "mve_set", type, &a, 8);
+  }
+  LLVMValueRef arguments[] = {to, qn_i32(b, value), bytes};
+  qn_call_function(b, function, arguments, 3);
+}
+
+LLVMValueRef qn_mve_fill_function(qn_build *b) {
+  qn_assembly a = {.arena = &b->u->m->arena};
+  LLVMValueRef found = qn_find_assembly(b, "mve_fill");
+  if (found) return found;
+  qn_write_lines(&a, "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\ncmp r3, #0\nble 5f\nmov r4, #0\n"
+                     "vidup.u16 q2, r4, #1\nldm.w r2, {r4, r5, r6, r7, r8, r9, r10, r11, r12}\n"
+                     "vmul.i16 q2, q2, r10\nvadd.i16 q3, q2, r12\nvadd.i16 q2, q2, r11\n"
+                     "1:\nmov r2, r0\nmov r11, r1\nwls lr, r4, 3f\n"
+                     "2:\nvldrb.u16 q0, [r2]\nadd r2, r6\nvldrb.u16 q1, [r2]\nadd r2, r6\n"
+                     "vstrb.16 q0, [r11, q2]\nvstrb.16 q1, [r11, q3]\nadd r11, r8\nle lr, 2b\n"
+                     "3:\ncbz r5, 4f\nvldrb.u16 q0, [r2]\nvstrb.16 q0, [r11, q2]\n"
+                     "4:\nadd r0, r7\nadd r1, r9\nsubs r3, #1\nbne 1b\n"
+                     "5:\npop {r4, r5, r6, r7, r8, r9, r10, r11, pc}");
   LLVMTypeRef types[] = {b->u->pointer, b->u->pointer, b->u->pointer, b->u->i32};
-  return qn_add_assembly(b, "mve_gather", LLVMFunctionType(b->u->nothing, types, 4, 0), &a, 32);
+  return qn_add_assembly(b, "mve_fill", LLVMFunctionType(b->u->nothing, types, 4, 0), &a,
+                         SAVED_BYTES);
 }
