@@ -137,8 +137,9 @@ static void store_sums(qn_tile *t, LLVMValueRef numbers, LLVMValueRef y, int32_t
   }
 }
 
-static const qn_tile_code sdot_code = {DOT_TAPS,  16,      4,          -1,        choose_dot,
-                                       start_dot, add_dot, store_sums, qn_copy_q, qn_fill_q};
+static const qn_tile_code sdot_code = {
+    DOT_TAPS, 16,         4,         -1,        choose_dot,         start_dot,
+    add_dot,  store_sums, qn_copy_q, qn_fill_q, .unrolled_taps = 64};
 
 bool qn_take_conv2d_sdot(qn_unit *u, const qn_call *call, qn_job *job) {
   return qn_take_tiles(u, call, job, &sdot_code);

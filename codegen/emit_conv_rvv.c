@@ -81,8 +81,8 @@ static void store_rvv(qn_tile *t, LLVMValueRef numbers, LLVMValueRef y, int32_t 
 }
 
 static const qn_tile_code rvv_code = {
-    1,         8,       QN_RVV_SHIFT_BYTES, 1,           choose_rvv,
-    start_rvv, add_rvv, store_rvv,          qn_rvv_copy, qn_rvv_fill};
+    1,       8,         QN_RVV_SHIFT_BYTES, 1,           choose_rvv,         start_rvv,
+    add_rvv, store_rvv, qn_rvv_copy,        qn_rvv_fill, .unrolled_taps = 64};
 
 bool qn_take_conv2d_rvv(qn_unit *u, const qn_call *call, qn_job *job) {
   return qn_take_tiles(u, call, job, &rvv_code);

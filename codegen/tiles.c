@@ -2,7 +2,7 @@
 #include "tiles.h"
 #include <string.h>
 
-enum { OVERREAD = 16, COPY_SLACK = 64, UNROLLED_TAPS = 64 };
+enum { OVERREAD = 16, COPY_SLACK = 64 };
 
 static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 static int32_t round_up(int32_t a, int32_t b) { return (a + b - 1) / b * b; }
@@ -12,7 +12,13 @@ static int32_t runs_of(const qn_tiles *s) { return s->p.g.kernel_h * s->p.runs_p
 /* ------------------------------------------------------------------ constants */
 
 static int32_t numbers_bytes(const qn_tiles *s, const qn_tile_code *code, int32_t channels) {
+  if (code->record_bytes) return code->record_bytes * channels;
   return qn_fixed_offset(&s->fixed, channels, code->shift_bytes, 5);
+}
+
+/* Of so many taps of a block. */
+static int64_t weight_bytes(const qn_tile_code *code, int32_t channels, int64_t taps) {
+  return code->lanes ? taps * (channels / code->lanes) * code->word_bytes : taps * channels;
 }
 
 typedef struct {
@@ -25,19 +31,43 @@ typedef struct {
 
 static int32_t window_taps(const qn_tiles *s) { return runs_of(s) * s->p.run_elems; }
 
+/* Adds w << shift to a word, modulo its size. */
+static void add_shifted(unsigned char *word, int32_t bytes, int32_t shift, int8_t w) {
+  uint64_t value = (uint64_t)(int64_t)w << shift, carry = 0;
+  for (int32_t i = 0; i < bytes; i++, value >>= 8) {
+    carry += word[i] + (value & 255);
+    word[i] = (unsigned char)carry;
+    carry >>= 8;
+  }
+}
+
+/* The weight of channel i of the block for tap k of the window's run. */
+static void pack_weight(const packer *p, const qn_segment *at, unsigned char *weights, int32_t i,
+                        int32_t run, int32_t k, int8_t w) {
+  const qn_tile_code *code = p->code;
+  int64_t step = (int64_t)run * (p->s->run_taps / code->taps) + k / code->taps;
+  if (code->lanes)
+    add_shifted(weights + weight_bytes(code, at->channels, step) +
+                    i / code->lanes * code->word_bytes,
+                code->word_bytes, i % code->lanes * code->lane_bits, w);
+  else
+    weights[(step * at->channels + i) * code->taps + k % code->taps] = (unsigned char)w;
+}
+
 static void pack_block(const packer *p, const qn_segment *at, int32_t first, unsigned char *to) {
   const qn_tiles *s = p->s;
-  int32_t taps = p->code->taps, all = window_taps(s);
-  int8_t *weights = (int8_t *)to + numbers_bytes(s, p->code, at->channels);
+  int32_t all = window_taps(s);
+  unsigned char *weights = to + numbers_bytes(s, p->code, at->channels);
   for (int32_t i = 0; i < at->channels && first + i < s->p.g.out_c; i++) {
     const int8_t *w = p->w + (int64_t)(first + i) * all;
     qn_channel c = qn_fixed_channel(p->u, p->call, first + i, w, all, 1);
-    qn_pack_fixed(&s->fixed, at->channels, p->code->shift_bytes, p->code->right_sign, i, &c, to);
+    if (p->code->record_bytes)
+      p->code->pack(p->u, s, &c, to + (int64_t)i * p->code->record_bytes);
+    else
+      qn_pack_fixed(&s->fixed, at->channels, p->code->shift_bytes, p->code->right_sign, i, &c, to);
     for (int32_t run = 0; run < runs_of(s); run++)
-      for (int32_t k = 0; k < s->p.run_elems; k++) {
-        int32_t step = run * (s->run_taps / taps) + k / taps;
-        weights[((int64_t)step * at->channels + i) * taps + k % taps] = w[run * s->p.run_elems + k];
-      }
+      for (int32_t k = 0; k < s->p.run_elems; k++)
+        pack_weight(p, at, weights, i, run, k, w[run * s->p.run_elems + k]);
   }
 }
 
@@ -48,8 +78,8 @@ static bool plan_segments(qn_tiles *s, const qn_tile_code *code, int64_t *out_by
     if (s->segment_count == QN_MOST_SEGMENTS) return false;
     qn_segment *at = &s->at[s->segment_count];
     if (!code->choose(s, left, at)) return false;
-    int64_t bytes =
-        numbers_bytes(s, code, at->channels) + (int64_t)runs_of(s) * s->run_taps * at->channels;
+    int64_t bytes = numbers_bytes(s, code, at->channels) +
+                    weight_bytes(code, at->channels, (int64_t)runs_of(s) * s->run_taps);
     if (bytes > INT32_MAX / 4) return false;
     at->block_bytes = round_up((int32_t)bytes, 16);
     at->blocks = left < at->channels ? 1 : left / at->channels;
@@ -91,7 +121,9 @@ bool qn_take_tiles(qn_unit *u, const qn_call *call, qn_job *job, const qn_tile_c
   s->copied = !qn_is_unpadded(&s->p) || s->run_taps > s->p.run_elems;
   packer p = {u, call, s, code, qn_constant(u, call->in[1])};
   s->group = choose_group(s, p.w);
-  int64_t bytes;
+  int32_t totals = code->plan ? code->plan(u, call, s, p.w) : 0;
+  if (totals < 0) return false;
+  int64_t bytes, copy = s->copied ? qn_padded_elems(&s->p) + OVERREAD + COPY_SLACK : 0;
   if (!plan_segments(s, code, &bytes)) return false;
   unsigned char *to = qn_alloc(&u->m->arena, (size_t)bytes);
   for (int32_t i = 0; i < s->segment_count; i++)
@@ -102,34 +134,50 @@ bool qn_take_tiles(qn_unit *u, const qn_call *call, qn_job *job, const qn_tile_c
   job->shape_bytes = sizeof *s;
   job->constants = to;
   job->constant_bytes = bytes;
-  job->scratch_bytes = s->copied ? qn_padded_elems(&s->p) + OVERREAD + COPY_SLACK : 0;
+  s->totals = round_up((int32_t)copy, 16);
+  job->scratch_bytes = totals ? s->totals + totals : copy;
   return true;
 }
 
 /* ------------------------------------------------------------------ code */
 
-static void add_run(qn_tile *t, const qn_tile_code *code, LLVMValueRef x, LLVMValueRef w) {
+static void add_taps(qn_tile *t, const qn_tile_code *code, LLVMValueRef x, LLVMValueRef w,
+                     int32_t taps) {
   qn_build *b = t->b;
-  int32_t round_taps = code->round_taps, rounds = t->s->run_taps / round_taps;
+  int32_t round_taps = code->round_taps, rounds = taps / round_taps, channels = t->at->channels;
   int32_t done = rounds * round_taps;
   if (rounds > 0) {
     qn_loop l = qn_begin_loop(b, rounds, t->sum, t->sum_count);
     code->add(t, qn_at_index(b, x, qn_times(b, l.index, round_taps)),
-              qn_at_index(b, w, qn_times(b, l.index, (int64_t)round_taps * t->at->channels)),
+              qn_at_index(b, w, qn_times(b, l.index, weight_bytes(code, channels, round_taps))),
               round_taps);
     qn_end_loop(b, &l);
   }
-  if (done < t->s->run_taps)
-    code->add(t, qn_at(b, x, done), qn_at(b, w, (int64_t)done * t->at->channels),
-              t->s->run_taps - done);
+  if (done < taps)
+    code->add(t, qn_at(b, x, done), qn_at(b, w, weight_bytes(code, channels, done)), taps - done);
+}
+
+static void add_run(qn_tile *t, const qn_tile_code *code, LLVMValueRef x, LLVMValueRef w) {
+  qn_build *b = t->b;
+  int32_t taps = t->s->run_taps, part = t->s->flush_taps ? t->s->flush_taps : taps;
+  int32_t parts = taps / part, rest = taps % part;
+  int64_t part_bytes = weight_bytes(code, t->at->channels, part);
+  qn_loop l = qn_begin_loop(b, parts, t->sum, t->sum_count);
+  add_taps(t, code, qn_at_index(b, x, qn_times(b, l.index, part)),
+           qn_at_index(b, w, qn_times(b, l.index, part_bytes)), part);
+  if (t->s->flush_taps) code->flush(t);
+  qn_end_loop(b, &l);
+  if (rest == 0) return;
+  add_taps(t, code, qn_at(b, x, (int64_t)parts * part), qn_at(b, w, parts * part_bytes), rest);
+  code->flush(t);
 }
 
 /* All runs of the window whose first tap is at x. Small windows make no loop. */
 static void add_window(qn_tile *t, const qn_tile_code *code, LLVMValueRef x, LLVMValueRef w) {
   qn_build *b = t->b;
   const qn_padded *p = &t->s->p;
-  int64_t run_bytes = (int64_t)t->s->run_taps * t->at->channels;
-  bool unrolled = runs_of(t->s) * t->s->run_taps <= UNROLLED_TAPS;
+  int64_t run_bytes = weight_bytes(code, t->at->channels, t->s->run_taps);
+  bool unrolled = runs_of(t->s) * t->s->run_taps <= code->unrolled_taps;
   int32_t rows = unrolled ? 1 : p->g.kernel_h, runs = unrolled ? 1 : p->runs_per_row;
   int64_t row_step = (int64_t)p->g.dilation_h * p->row_elems,
           run_step = p->g.dilation_w * p->g.in_c;
@@ -177,8 +225,9 @@ static void emit_blocks(qn_tile *t, const qn_tile_code *code, int32_t from, int3
 }
 
 static void emit_segment(qn_build *b, const qn_tile_code *code, const qn_tiles *s,
-                         const qn_segment *at, const LLVMValueRef *x_y_constants) {
-  qn_tile t = {.b = b, .s = s, .at = at};
+                         const qn_segment *at, const LLVMValueRef *x_y_constants,
+                         LLVMValueRef totals) {
+  qn_tile t = {.b = b, .s = s, .at = at, .totals = totals};
   int32_t channels = least(s->p.g.out_c - at->first_channel, at->blocks * at->channels);
   int32_t whole = channels / at->channels;
   if (whole > 0) emit_blocks(&t, code, 0, whole, at->channels, x_y_constants);
@@ -201,6 +250,8 @@ void qn_emit_tiles(qn_build *b, const qn_job *job, LLVMValueRef *arguments,
     x = arguments[3];
   }
   LLVMValueRef x_y_constants[] = {x, y, arguments[2]};
-  for (int i = 0; i < s->segment_count; i++) emit_segment(b, code, s, &s->at[i], x_y_constants);
+  LLVMValueRef totals = s->flush_taps ? qn_at(b, arguments[3], s->totals) : NULL;
+  for (int i = 0; i < s->segment_count; i++)
+    emit_segment(b, code, s, &s->at[i], x_y_constants, totals);
   qn_end_loop(b, &image);
 }
