@@ -227,18 +227,12 @@ static LLVMValueRef neon_read(qn_build *b, int bits, int n, LLVMValueRef address
   return qn_read(b, qn_vector(element, n), address, align);
 }
 
-/* By name: LLVM would keep weights widened over all pixels, in twice the registers. */
-static LLVMValueRef multiply_eight(qn_build *b, LLVMValueRef x, LLVMValueRef w) {
-  LLVMValueRef of[] = {x, w};
-  return qn_neon(b, "smull", "vmulls", qn_q_type(b, 16, false), of, 2);
-}
-
 static LLVMValueRef neon_product(qn_build *b, int n, LLVMValueRef sum, LLVMValueRef x,
                                  LLVMValueRef w) {
-  LLVMValueRef low = multiply_eight(b, qn_part(b, x, 0, 8), qn_part(b, w, 0, 8));
+  LLVMValueRef low = qn_multiply_eight(b, qn_part(b, x, 0, 8), qn_part(b, w, 0, 8));
   LLVMValueRef product =
       n == 8 ? low
-             : qn_concat(b, low, multiply_eight(b, qn_part(b, x, 8, 8), qn_part(b, w, 8, 8)));
+             : qn_concat(b, low, qn_multiply_eight(b, qn_part(b, x, 8, 8), qn_part(b, w, 8, 8)));
   return sum ? LLVMBuildAdd(b->b, sum, product, "") : product;
 }
 
