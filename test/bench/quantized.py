@@ -2,7 +2,8 @@
 
 For each scheme (ROWS when none is given; CONFIG as of --config) and network: calibrates on each of some sets of
 samples, evaluates on all the others against the float network's recorded answers, and prints the means of
-agreement, of labelled top-1 (and the float network's on the same samples), the result's SQNR, and the object's bytes."""
+agreement in %, of labelled top-1 less the float network's in points (in parentheses), the result's SQNR, and the
+object's bytes."""
 import os
 import subprocess
 import sys
@@ -84,16 +85,20 @@ def measure(network, options):
             right += (got.argmax(1) == labels[others]).sum()
             float_right += (want.argmax(1) == labels[others]).sum()
     quern("compile", model, *quantize, "--io", "int8", "-o", f"{folder.name}/m.o")
-    top1 = f"{100 * right / count:.2f} ({100 * float_right / count:.2f})" if labels is not None else "-"
-    agreement = "-" if network == "ad" else f"{100 * agreed / count:.2f}"  # ad has no classes
-    return (f"{agreement} | {top1} | {10 * np.log10(signal / noise):.1f} | "
-            f"{os.path.getsize(f'{folder.name}/m.o')}")
+    return write_cell(None if network == "ad" else 100 * agreed / count,  # ad has no classes
+                      None if labels is None else 100 * (right - float_right) / count,
+                      10 * np.log10(signal / noise), os.path.getsize(f"{folder.name}/m.o"))
 
 
-print("| scheme | network | agreement, % | top-1, % (float's) | SQNR, dB | object, bytes |")
-print("| --- | --- | --- | --- | --- | --- |")
+def write_cell(agreement, top1, sqnr, size):
+    cell = "" if agreement is None else f"{agreement:.2f} "
+    cell += "" if top1 is None else f"({top1:+.2f}) "
+    return f"{cell}{sqnr:.1f} dB, {size}"
+
+
+print("| scheme | " + " | ".join(SETS) + " |")
+print("| --- |" + " --- |" * len(SETS))
 for scheme in schemes:
     name, _, config = scheme.partition(":")
     options = ["--quantize", name] + (["--config", config] if config else [])
-    for network in SETS:
-        print(f"| {name} {config} | {network} | {measure(network, options)} |", flush=True)
+    print(f"| {scheme} | " + " | ".join(measure(network, options) for network in SETS) + " |", flush=True)
