@@ -12,8 +12,8 @@ const qn_pass qn_passes[] = {
  * of an int8 constant; eliminate-constants looks at integer ops, and what it replaces is left to
  * dce; plan-memory comes last, because every other pass changes lifetimes. */
 const char qn_default_pipeline[] =
-    "fold-batchnorm,fuse-pad,fuse-activation,fuse-int8,fold-constants,eliminate-constants,dce,"
-    "plan-memory";
+    "fold-batchnorm,fuse-pad,fuse-activation,fuse-int8,fold-constants,eliminate-zeros,"
+    "eliminate-constants,dce,plan-memory";
 
 static qn_status find_pass(qn_module *m, const char *name, size_t size, const qn_pass **out) {
   const char *names[sizeof qn_passes / sizeof *qn_passes];
