@@ -1,4 +1,5 @@
-"""quantized.py SHARED NETWORK CALIBRATE EVALUATE [agreement=LEAST] [top1=LEAST LOSS] [sqnr=LEAST] [OPTION...]
+"""quantized.py SHARED NETWORK CALIBRATE EVALUATE [agreement=LEAST] [top1=LEAST LOSS] [sqnr=LEAST] [scheme=int8]
+             [OPTION...]
 
 Quantizes a float network on some samples (FIRST:END), evaluates it on others, and fails below the limits."""
 import json
@@ -14,7 +15,7 @@ data = f"{shared}/golden/{network}_float"
 labels = ["-l", f"{data}/labels.npy@{evaluate}"] if os.path.exists(f"{data}/labels.npy") else []
 
 command = ["quern", "eval", model, "--json", "--against", model, "-i", f"{data}/input.npy@{evaluate}", *labels,
-           "--quantize", "int8", "--calibrate", f"{data}/input.npy@{calibrate}", *options]
+           "--quantize", limits.get("scheme", "int8"), "--calibrate", f"{data}/input.npy@{calibrate}", *options]
 got = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 print(got)
 if "agreement" in limits:
