@@ -40,6 +40,7 @@ qn_coded_tensor qn_coded_role(qn_arena *a, const qn_op *op, int i, const qn_valu
   if (!known || i >= op->in_count) return t;
   if (i == W && v->type.elem == QN_i8) return weights_role(op, t);
   if (i == MUL && v->type.elem == QN_i32) return multipliers_role(a, op, t);
-  if (i == B || i == MUL || i == SHR) t.kind = QN_CODED_INTEGERS;
+  bool short_enough = t.elem_bytes <= 4; /* biases of int64 are bytes */
+  if (short_enough && (i == B || i == MUL || i == SHR)) t.kind = QN_CODED_INTEGERS;
   return t;
 }

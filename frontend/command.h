@@ -176,6 +176,7 @@ typedef struct {
   double max_drop;  /* of a search: points of accuracy that may be lost */
   const char *labels; /* of the calibration samples; NULL: the float model's answers count */
   qn_scheme scheme;
+  const char *io; /* what the model's own inputs and outputs are to be, if scheme.stored_io */
   qn_texts files; /* samples, one file per input, or one of statistics; none: no calibration data */
   bool recovery_chosen; /* by the user; else what suits the scheme */
   qn_texts ranges; /* LOW:HIGH of what each input can be; none: not said */

@@ -40,7 +40,8 @@ double qn_real_at(const qn_type *t, const void *data, int64_t i) {
 /* f32 samples as a quantized input stores them: the arithmetic of the op `quantize`. */
 static void quantize_samples(const float *from, int64_t count, const qn_type *type, void *to) {
   const qn_quantize_params p = {.outer = 1, .channels = 1, .inner = (int32_t)count,
-                                .elem_bytes = 1, .is_signed = 1, .zero = type->q.zero,
+                                .elem_bytes = qn_elem_bits(type->elem) / 8, .is_signed = 1,
+                                .zero = type->q.zero,
                                 .scale = type->q.scale};
   const void *in[2] = {from, NULL};
   qn_kernel_quantize(&p, in, to, NULL);
@@ -56,12 +57,12 @@ static const float *widen(qn_arena *a, const uint8_t *data, int64_t count) {
 static const void *convert(qn_arena *a, const qn_type *from, const void *data, int64_t count,
                            const qn_type *to) {
   if (from->elem == to->elem) return data;
-  bool stored = to->elem == QN_i8 && to->q.on;
+  bool stored = (to->elem == QN_i8 || to->elem == QN_i16) && to->q.on;
   if (to->elem != QN_f32 && !stored) return NULL;
   if (from->elem == QN_u8) data = widen(a, data, count);
   else if (from->elem != QN_f32) return NULL;
   if (!stored) return data;
-  int8_t *quantized = qn_alloc(a, (size_t)count);
+  void *quantized = qn_alloc(a, (size_t)count * (size_t)qn_elem_bits(to->elem) / 8);
   quantize_samples(data, count, to, quantized);
   return quantized;
 }

@@ -48,7 +48,7 @@ static const char *const recovery_names[] = {
 #include "../passes/quantize.def"
     NULL};
 static const char *const granularities[] = {"channel", "tensor", NULL};
-static const char *const ios[] = {"keep", "int8", NULL};
+static const char *const ios[] = {"keep", "int8", "int16", NULL};
 
 static int find_word(const char *word, const char *const *words) {
   for (int i = 0; words[i]; i++)
@@ -133,10 +133,16 @@ static qn_status read_percentile(reader *r, const qn_node *n) {
   return QN_OK;
 }
 
+/* A word of ios. */
+static void set_io(qn_quantization *out, int i) {
+  out->scheme.stored_io = i > 0;
+  out->io = ios[i];
+}
+
 static qn_status read_io(reader *r, const qn_node *n) {
   int i;
   QN_TRY(read_word(r, n, "'io'", ios, &i));
-  r->out->scheme.stored_io = i == 1;
+  set_io(r->out, i);
   return QN_OK;
 }
 
@@ -442,8 +448,12 @@ qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization
   if (o->io) {
     int stored;
     QN_TRY(qn_choose("--io", NULL, o->io, &stored));
-    out->scheme.stored_io = stored == 1;
+    set_io(out, stored);
   }
+  const char *stored = activation_names[out->scheme.activations];
+  if (out->scheme.stored_io && strcmp(out->io, stored) != 0)
+    return qn_io_error("quern", "inputs and outputs cannot be %s (--io), activations are %s",
+                       out->io, stored);
   if (o->recover) QN_TRY(read_recover_option(&m->arena, o->recover, out));
   if (o->calibrate.count) out->files = o->calibrate;
   if (o->input_range.count) out->ranges = o->input_range;

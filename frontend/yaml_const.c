@@ -200,7 +200,7 @@ static qn_status read_numbers(qn_yaml_reader *r, const qn_node *n, const qn_type
 }
 
 static qn_elem elem_of_letter(char letter) {
-  if (letter == 'i' || letter == 'm') return QN_i32;
+  if (letter == 'b' || letter == 'i' || letter == 'm') return QN_i32;
   return letter == 's' || letter == 't' ? QN_i8 : QN_f32;
 }
 

@@ -59,6 +59,10 @@ static int32_t contract_of(const qn_op *op) {
   return (int32_t) * (const qn_contract *)qn_attr_of(op, "contract");
 }
 
+/* The kernel for values of 8 or of 16 bits. */
+#define BY_WIDTH(op, name)                                                                         \
+  (type_of(op, 0)->elem == QN_i16 ? QN_KERNEL_##name##_i16 : QN_KERNEL_##name##_i8)
+
 /* What ops that scale a tensor by one number have in their attributes. */
 typedef struct {
   int32_t low, high, contract, mul, shr;
@@ -176,7 +180,7 @@ static void bind_dense(const qn_op *op, qn_call *c) {
   bind_float_window(op, c, QN_KERNEL_conv2d_f32);
 }
 
-static void bind_int8_window(const qn_op *op, qn_call *c, qn_kernel kernel) {
+static void bind_int_window(const qn_op *op, qn_call *c, qn_kernel kernel) {
   const int32_t *clamp = qn_attr_of(op, "clamp");
   qn_conv_i8_params p = {.g = qn_window_of(op),
                          .x_zero = type_of(op, 0)->q.zero,
@@ -184,18 +188,19 @@ static void bind_int8_window(const qn_op *op, qn_call *c, qn_kernel kernel) {
                          .low = clamp[0],
                          .high = clamp[1],
                          .contract = contract_of(op),
-                         .per_channel = qn_count(type_of(op, 3)) > 1};
+                         .per_channel = qn_count(type_of(op, 3)) > 1,
+                         .long_sums = type_of(op, 2)->elem == QN_i64};
   set_call(c, kernel, &p);
 }
 
 static void bind_qconv(const qn_op *op, qn_call *c) {
-  bind_int8_window(op, c, QN_KERNEL_conv2d_i8);
+  bind_int_window(op, c, BY_WIDTH(op, conv2d));
 }
 static void bind_qdepthwise(const qn_op *op, qn_call *c) {
-  bind_int8_window(op, c, QN_KERNEL_depthwise_i8);
+  bind_int_window(op, c, BY_WIDTH(op, depthwise));
 }
 static void bind_qdense(const qn_op *op, qn_call *c) {
-  bind_int8_window(op, c, QN_KERNEL_conv2d_i8);
+  bind_int_window(op, c, BY_WIDTH(op, conv2d));
 }
 
 static void bind_pool(const qn_op *op, qn_call *c) {
@@ -207,7 +212,7 @@ static void bind_pool(const qn_op *op, qn_call *c) {
 static void bind_qpool(const qn_op *op, qn_call *c) {
   qn_pool_i8_params p = {
       .g = qn_window_of(op), .low = op->a.qpool.clamp[0], .high = op->a.qpool.clamp[1]};
-  set_call(c, op->code == QN_OP_qavg_pool2d ? QN_KERNEL_avg_pool_i8 : QN_KERNEL_max_pool_i8, &p);
+  set_call(c, op->code == QN_OP_qavg_pool2d ? BY_WIDTH(op, avg_pool) : BY_WIDTH(op, max_pool), &p);
 }
 
 /* ------------------------------------------------------------------ matmul */
@@ -287,7 +292,7 @@ static void bind_qadd(const qn_op *op, qn_call *c) {
                         .mul = {a->mul[0], a->mul[1], a->mul[2]},
                         .shr = {a->shr[0], a->shr[1], a->shr[2]},
                         .scale = {a->scale[0], a->scale[1]}};
-  set_call(c, QN_KERNEL_add_i8, &p);
+  set_call(c, BY_WIDTH(op, add), &p);
   allow_in_place(op, c, 2);
 }
 
@@ -302,7 +307,7 @@ static void bind_qmul(const qn_op *op, qn_call *c) {
                         .contract = s.contract,
                         .mul = s.mul,
                         .shr = s.shr};
-  set_call(c, QN_KERNEL_mul_i8, &p);
+  set_call(c, BY_WIDTH(op, mul), &p);
   allow_in_place(op, c, 2);
 }
 
@@ -316,7 +321,7 @@ static void bind_requantize(const qn_op *op, qn_call *c) {
                                .contract = s.contract,
                                .mul = s.mul,
                                .shr = s.shr};
-  set_call(c, QN_KERNEL_requantize_i8, &p);
+  set_call(c, BY_WIDTH(op, requantize), &p);
   allow_in_place(op, c, 1);
 }
 
@@ -375,7 +380,7 @@ static void bind_qsoftmax(const qn_op *op, qn_call *c) {
                             .mul = op->a.qsoftmax.mul,
                             .left_shift = op->a.qsoftmax.left_shift,
                             .diff_min = op->a.qsoftmax.diff_min};
-  set_call(c, QN_KERNEL_softmax_i8, &p);
+  set_call(c, BY_WIDTH(op, softmax), &p);
   allow_in_place(op, c, 1);
 }
 
@@ -431,14 +436,17 @@ static void bind_qmean(const qn_op *op, qn_call *c) {
                          .contract = s.contract,
                          .mul = s.mul,
                          .shr = s.shr};
-  set_call(c, QN_KERNEL_mean_i8, &p);
+  set_call(c, BY_WIDTH(op, mean), &p);
 }
 
-/* The bits of a real value as an element of t: f32, or i8 with one scale (0 is its zero point). */
+/* The bits of a real value as an element of t: f32, or i8 or i16 with one scale (0 is its zero
+ * point). */
 static int32_t fill_bits(const qn_type *t, float value) {
   if (t->elem == QN_f32) return bits_of_float(value);
   double stored = round((double)value / (double)t->q.scale) + t->q.zero;
-  return (int32_t)fmin(fmax(stored, -128), 127) & 255;
+  int64_t least, most;
+  qn_elem_limits(t->elem, &least, &most);
+  return (int32_t)fmin(fmax(stored, (double)least), (double)most) & (int32_t)(most - least);
 }
 
 /* Dims behind which nothing is added become part of the dim in front of them. */
@@ -521,19 +529,21 @@ static int64_t patch_count(const qn_window *g) {
 
 /* What the kernels use between their start and end; other kernels use nothing.
  *   conv2d_f32   the patch under one result pixel, floats: kernel_h*kernel_w*in_c/groups
- *   conv2d_i8    the same, int16
- *   avg_pool_i8  an int32 accumulator per channel
+ *   conv2d_i8    the same, int16; so conv2d_i16
+ *   avg_pool_i8  an int32 accumulator per channel; so avg_pool_i16
  *   matmul_i8    a row of k int16 */
 static int64_t scratch_bytes(const qn_op *op, const qn_call *c) {
   int64_t bytes = 0;
   switch (c->kernel) {
   case QN_KERNEL_conv2d_f32:
-  case QN_KERNEL_conv2d_i8: {
+  case QN_KERNEL_conv2d_i8:
+  case QN_KERNEL_conv2d_i16: {
     qn_window g = qn_window_of(op);
-    bytes = (c->kernel == QN_KERNEL_conv2d_i8 ? 2 : 4) * patch_count(&g);
+    bytes = (c->kernel == QN_KERNEL_conv2d_f32 ? 4 : 2) * patch_count(&g);
     break;
   }
-  case QN_KERNEL_avg_pool_i8: bytes = 4 * (int64_t)qn_window_of(op).out_c; break;
+  case QN_KERNEL_avg_pool_i8:
+  case QN_KERNEL_avg_pool_i16: bytes = 4 * (int64_t)qn_window_of(op).out_c; break;
   case QN_KERNEL_matmul_i8: bytes = 2 * type_of(op, 0)->dim[type_of(op, 0)->rank - 1]; break;
   default: break;
   }
@@ -560,8 +570,10 @@ int64_t qn_macs(const qn_op *op) {
   switch (c.kernel) {
   case QN_KERNEL_conv2d_f32:
   case QN_KERNEL_conv2d_i8:
+  case QN_KERNEL_conv2d_i16:
   case QN_KERNEL_depthwise_f32:
-  case QN_KERNEL_depthwise_i8: {
+  case QN_KERNEL_depthwise_i8:
+  case QN_KERNEL_depthwise_i16: {
     qn_window g = qn_window_of(op);
     return qn_count(&op->out->type) * patch_count(&g);
   }

@@ -186,7 +186,7 @@ qn_window qn_window_of(const qn_op *op) {
  * multipliers and no shifts; mulhi may leave out shifts of 0. */
 static qn_status check_scaling(qn_module *m, const qn_op *op, int64_t channels) {
   const qn_contract *contract = qn_attr_of(op, "contract");
-  QN_TRY(check_vector(m, op, 2, "bias", contract ? QN_i32 : QN_f32, channels));
+  QN_TRY(check_vector(m, op, 2, "bias", contract ? type_of(op, 2)->elem : QN_f32, channels));
   if (!contract) return QN_OK;
   const qn_type *mul = type_of(op, 3);
   const char *word = qn_attr_words(QN_ATTR_contract, (int)*contract);
@@ -462,6 +462,7 @@ static qn_status set_element(qn_module *m, qn_op *op) {
     y->elem = QN_i32;
     y->q = (qn_quant){0};
     return QN_OK;
+  case 'h': y->elem = type_of(op, 0)->elem; return QN_OK;
   case '*':
   case 'a':
     if (type_of(op, 0)->q.on && type_of(op, 0)->q.scales)

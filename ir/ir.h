@@ -29,7 +29,6 @@ enum {
 };
 #define QN_MAX_COUNT ((int64_t)1 << 28) /* elements of one tensor */
 #define QN_MAX_FILE ((size_t)1 << 30)   /* bytes of one input file */
-#define QN_MAX_SUMMANDS (1 << 23)       /* int8 values of a mean: their sum fits int32 */
 
 typedef enum {
   QN_OK = 0,
@@ -283,6 +282,7 @@ qn_type qn_make_type(qn_elem e, int rank, const int64_t *dim);
 float qn_scale_at(const qn_type *t, int64_t channel); /* scale, or scales[channel] */
 bool qn_elem_is_float(qn_elem e);                     /* f32, f16, bf16 */
 void qn_elem_limits(qn_elem e, int64_t *out_low, int64_t *out_high); /* of integers and bool */
+int32_t qn_max_summands(qn_elem e); /* of a mean of i8 or i16: so many have a sum that fits int32 */
 /* Element i of dense data as stored (i4 packed, low half first); data is aligned to its elements.
  * Integers and bool; put keeps the low bits of x. */
 int64_t qn_int_at(qn_elem e, const void *data, int64_t i);

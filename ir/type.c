@@ -98,6 +98,8 @@ float qn_scale_at(const qn_type *t, int64_t channel) {
   return t->q.scales ? ((const float *)t->q.scales->data)[channel] : t->q.scale;
 }
 
+int32_t qn_max_summands(qn_elem e) { return e == QN_i16 ? (1 << 16) - 1 : 1 << 23; }
+
 int64_t qn_int_at(qn_elem e, const void *data, int64_t i) {
   switch (e) {
   case QN_i4: {

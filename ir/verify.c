@@ -165,6 +165,8 @@ static qn_status check_consts(checker *c) {
 
 static bool has_one_scale(const qn_type *t) { return t->q.on && !t->q.scales; }
 
+static bool is_wide(const qn_type *t) { return t->elem == QN_i16 && t->q.zero == 0; }
+
 /* The letters of ops.def: NULL when v fits, else what it must be. */
 static const char *check_letter(char letter, const qn_value *v) {
   const qn_type *t = &v->type;
@@ -172,6 +174,11 @@ static const char *check_letter(char letter, const qn_value *v) {
   case 'f': return t->elem == QN_f32 ? NULL : "f32";
   case 'i': return t->elem == QN_i32 ? NULL : "i32";
   case 'q': return t->elem == QN_i8 && has_one_scale(t) ? NULL : "i8 with one scale";
+  case 'h':
+    return (t->elem == QN_i8 || is_wide(t)) && has_one_scale(t)
+               ? NULL
+               : "i8, or i16 with zero 0, with one scale";
+  case 'b': return t->elem == QN_i32 || t->elem == QN_i64 ? NULL : "i32 or i64";
   case 'w': return t->elem == QN_i8 && t->q.on ? NULL : "i8 with one scale or one per channel";
   case 'm': return t->elem == QN_i32 || t->elem == QN_f32 ? NULL : "i32 or f32";
   case 's': return t->elem == QN_i8 ? NULL : "i8";
@@ -183,8 +190,8 @@ static const char *check_letter(char letter, const qn_value *v) {
       return NULL;
     return "i8, u8, i16 or i32 with a scale";
   case 'a':
-    if (t->elem == QN_f32 || (t->elem == QN_i8 && has_one_scale(t))) return NULL;
-    return "f32 or i8 with one scale";
+    if (t->elem == QN_f32 || ((t->elem == QN_i8 || is_wide(t)) && has_one_scale(t))) return NULL;
+    return "f32 or i8, or i16 with zero 0, with one scale";
   default: return NULL;
   }
 }
@@ -206,6 +213,11 @@ static qn_status check_signature(checker *c, const qn_op *op) {
     if (wanted)
       FAIL(op->loc, "operand '%s' must be %s, got %s", operand_name(c, op->code, i), wanted,
            type_text(c, &op->in[i]->type));
+    const qn_type *first = &op->in[0]->type, *t = &op->in[i]->type;
+    bool pair = qn_sig_letter(op->code, i) == 'h' && t->elem != first->elem;
+    if (pair || (t->elem == QN_i64 && qn_sig_letter(op->code, i) == 'b' && first->elem != QN_i16))
+      FAIL(op->loc, "operand '%s' does not go with %s: %s", operand_name(c, op->code, i),
+           type_text(c, first), type_text(c, t));
   }
   return QN_OK;
 }
@@ -231,9 +243,13 @@ static qn_status check_int(checker *c, const qn_op *op, const char *name, int64_
   FAIL(op->loc, "%s must be %lld..%lld, got %lld", name, NUM(low), NUM(high), NUM(x));
 }
 
+static bool has_long_sums(const qn_op *op) {
+  return op->in_count > 2 && op->in[2]->type.elem == QN_i64;
+}
+
 /* Right shifts that fixed.h computes as written. */
 static qn_status check_shr(checker *c, const qn_op *op, qn_contract contract, int64_t shr) {
-  int64_t low = contract == QN_CONTRACT_single ? -30 : -31;
+  int64_t low = has_long_sums(op) ? -7 : contract == QN_CONTRACT_single ? -30 : -31;
   return check_int(c, op, "shr", shr, low, contract == QN_CONTRACT_mulhi ? 0 : 31);
 }
 
@@ -249,12 +265,15 @@ static qn_status check_real(checker *c, const qn_op *op, const char *name, float
 static qn_status check_attr(checker *c, const qn_op *op, const qn_attr *attr) {
   const void *at = (const char *)&op->a + attr->offset;
   const qn_contract *contract = qn_attr_of(op, "contract");
+  int64_t least, most;
   int count = attr->kind == QN_ATTR_ints || attr->kind == QN_ATTR_reals ? attr->count : 1;
   for (int i = 0; i < count; i++) {
     if (attr->kind == QN_ATTR_real || attr->kind == QN_ATTR_reals)
       QN_TRY(check_real(c, op, attr->name, ((const float *)at)[i]));
-    if (strcmp(attr->name, "clamp") == 0)
-      QN_TRY(check_int(c, op, "clamp", ((const int32_t *)at)[i], -128, 127));
+    if (strcmp(attr->name, "clamp") == 0) {
+      qn_elem_limits(op->out->type.elem, &least, &most);
+      QN_TRY(check_int(c, op, "clamp", ((const int32_t *)at)[i], least, most));
+    }
     if (strcmp(attr->name, "mul") == 0)
       QN_TRY(check_int(c, op, "mul", ((const int32_t *)at)[i], 0, INT32_MAX));
     if (strcmp(attr->name, "shr") == 0 && contract)
@@ -272,8 +291,10 @@ static qn_status check_softmax(checker *c, const qn_op *op) {
   const qn_quant *q = &op->out->type.q;
   QN_TRY(check_int(c, op, "left_shift", a->left_shift, 0, 31));
   QN_TRY(check_int(c, op, "diff_min", a->diff_min, -(((int64_t)31 << 26) >> a->left_shift), 0));
-  if (q->scale == 0.00390625f && q->zero == -128) return QN_OK;
-  FAIL(op->loc, "result must have scale 0.00390625 and zero -128, got %s",
+  bool wide = op->out->type.elem == QN_i16;
+  if (q->scale == (wide ? 0x1p-15f : 0x1p-8f) && q->zero == (wide ? 0 : -128)) return QN_OK;
+  FAIL(op->loc, "result must have scale %s, got %s",
+       wide ? "3.0517578e-05 and zero 0" : "0.00390625 and zero -128",
        type_text(c, &op->out->type));
 }
 
@@ -302,8 +323,9 @@ static qn_status check_weights(checker *c, const qn_op *op, int axis) {
 }
 
 static qn_status check_summands(checker *c, const qn_op *op, int64_t count) {
-  if (count <= QN_MAX_SUMMANDS) return QN_OK;
-  FAIL(op->loc, "a mean is of at most %d values, got %lld", QN_MAX_SUMMANDS, NUM(count));
+  int most = qn_max_summands(op->out->type.elem);
+  if (count <= most) return QN_OK;
+  FAIL(op->loc, "a mean is of at most %d values, got %lld", most, NUM(count));
 }
 
 /* A pool does not rescale. */

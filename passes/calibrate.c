@@ -27,7 +27,7 @@ static void range_input(const qn_statistic *s, const qn_scheme *scheme, float ra
   double step, steps = qn_activation_steps(scheme);
   if (!qn_find_grid(s, &step)) return;
   double first = fmin(round(s->min / step), 0), last = fmax(round(s->max / step), 0);
-  if (scheme->symmetric) first = -(last = fmax(last, -first));
+  if (qn_is_symmetric(scheme)) first = -(last = fmax(last, -first));
   double parts = floor(steps / (last - first));
   if (parts < 1) return;
   range[0] = (float)(first * step);

@@ -1,13 +1,13 @@
 /* quantize(op(dequantize ...)) -> an integer op.
  *
- * Every `quantize` with an int8 result of one scale is looked at, together with the float op that
- * computes its operand; relu, relu6 and clip between the two become the integer op's clamp. Where
- * the op's rule holds, the quantize turns into the integer op: its result keeps name, type and
- * uses. The float ops behind it are left to dce. Where no rule holds, nothing changes: the ops stay
- * float and correct.
+ * Every `quantize` with an int8 result of one scale, or an int16 result of zero 0, is looked at,
+ * together with the float op that computes its operand; relu, relu6 and clip between the two become
+ * the integer op's clamp. Where the op's rule holds, the quantize turns into the integer op: its
+ * result keeps name, type and uses. The float ops behind it are left to dce. Where no rule holds,
+ * nothing changes: the ops stay float and correct.
  *
- * Requires of all: only the op behind it reads a float op's result; operands are `dequantize` of an
- * int8 value with one scale. fuse_conv says what weights and biases may be.
+ * Requires of all: only the op behind it reads a float op's result; operands are `dequantize` of
+ * values stored as the result is. fuse_conv says what weights and biases may be.
  *
  * A rule
  *   1. is fuse_<name>, name from the column `fuse` of ops.def;
@@ -29,8 +29,9 @@ typedef struct {
   qn_op *op;             /* the quantize: becomes the integer op */
   const qn_type *y;      /* its result */
   qn_contract contract;
-  int32_t low, high; /* of the stored result, from the clamps seen so far */
-  bool clamped;      /* a relu, relu6 or clip was seen */
+  int32_t least, most; /* that its element can be */
+  int32_t low, high;   /* of the stored result, from the clamps seen so far */
+  bool clamped;        /* a relu, relu6 or clip was seen */
 } site;
 
 typedef enum {
@@ -41,10 +42,18 @@ typedef enum {
 
 /* ------------------------------------------------------------------ reading */
 
-/* The int8 value that v is the real value of, if that has one scale; else NULL. */
-static qn_value *stored(const qn_value *v) {
+/* One scale; an int16 has no zero point. */
+static bool is_plain(const qn_type *t) {
+  return t->q.on && !t->q.scales && (t->elem == QN_i8 || (t->elem == QN_i16 && t->q.zero == 0));
+}
+
+static bool is_wide(const site *s) { return s->y->elem == QN_i16; }
+
+/* The value, stored as y is, that v is the real value of, if that has one scale; else NULL. */
+static qn_value *stored(const site *s, const qn_value *v) {
   const qn_op *op = qn_def(v, QN_OP_dequantize);
-  return op && op->in[0]->type.elem == QN_i8 && !op->in[0]->type.q.scales ? op->in[0] : NULL;
+  const qn_type *t = op ? &op->in[0]->type : NULL;
+  return t && t->elem == s->y->elem && is_plain(t) ? op->in[0] : NULL;
 }
 
 static double scale_of(const qn_value *v) { return v->type.q.scale; }
@@ -53,7 +62,7 @@ static double scale_of(const qn_value *v) { return v->type.q.scale; }
  * CalculateActivationRangeQuantized; then saturated. */
 static int32_t store_bound(const site *s, float real) {
   double at = (double)roundf(real / s->y->q.scale) + s->y->q.zero;
-  return at < -128 ? -128 : at > 127 ? 127 : (int32_t)at;
+  return at < s->least ? s->least : at > s->most ? s->most : (int32_t)at;
 }
 
 static int32_t clamp(int32_t x, int32_t low, int32_t high) {
@@ -73,12 +82,12 @@ static void narrow_by_activation(site *s, qn_op *op) {
   narrow(s, qn_activation_interval(*qn_activation_of(op)));
 }
 
-static bool is_clamped(const site *s) { return s->low > -128 || s->high < 127; }
+static bool is_clamped(const site *s) { return s->low > s->least || s->high < s->most; }
 
 /* ------------------------------------------------------------------ multipliers */
 
 /* A stored value less its zero point is at most this. */
-enum { MAX_STORED = 255 };
+static int64_t max_stored(const site *s) { return is_wide(s) ? 32768 : 255; }
 
 typedef struct {
   int32_t mul, shr;
@@ -105,7 +114,7 @@ static bool make_factor(qn_contract contract, double m, int64_t largest, factor 
  * in double. */
 static bool make_ratio(const site *s, const qn_value *x, factor *out) {
   double m = s->clamped ? (double)(x->type.q.scale / s->y->q.scale) : scale_of(x) / s->y->q.scale;
-  return make_factor(s->contract, m, MAX_STORED, out);
+  return make_factor(s->contract, m, max_stored(s), out);
 }
 
 /* ------------------------------------------------------------------ building */
@@ -159,14 +168,15 @@ static qn_op *become(site *s, qn_opcode code, qn_value *const *in, int count) {
   return op;
 }
 
-/* An op in front of the site's: type's dims, int8 with quantization q, named after the result. */
+/* An op in front of the site's: type's dims, y's element with quantization q, named after the
+ * result. */
 static qn_op *add_before(site *s, qn_opcode code, qn_value *const *in, int count,
                          const qn_type *type, const qn_quant *q) {
   const char *name = qn_format(&s->m->arena, "%s.%s", s->op->out->name, qn_ops[code].name);
   qn_op *op = qn_add_op(s->m, s->f, s->op, code, name, in, count);
   op->loc = op->out->loc = s->op->loc;
   op->out->type = *type;
-  op->out->type.elem = QN_i8;
+  op->out->type.elem = s->y->elem;
   op->out->type.q = *q;
   return op;
 }
@@ -209,9 +219,9 @@ typedef struct {
 } weighted;
 
 /* Weights: an int8 constant with zero 0, one scale or one per output channel. */
-static bool match_weighted(const qn_op *op, weighted *out) {
+static bool match_weighted(const site *s, const qn_op *op, weighted *out) {
   const qn_op *weights = qn_def(op->in[1], QN_OP_dequantize);
-  out->x = stored(op->in[0]);
+  out->x = stored(s, op->in[0]);
   out->w = weights ? weights->in[0] : NULL;
   out->channels = op->out->type.dim[op->out->type.rank - 1];
   out->is_dense = op->code == QN_OP_dense;
@@ -234,9 +244,12 @@ static double weighted_multiplier(const site *s, const weighted *p, int64_t chan
   return unit / s->y->q.scale;
 }
 
+/* int64 accumulators are at most this: what fixed.h multiplies exactly. */
+#define MOST_LONG 0x1p46
+
 /* Element c of the bias in the accumulator's unit. The integers of an int32 bias with that very
  * scale are taken as they are; other biases are rounded, ties away from zero. */
-static bool store_bias(const qn_value *b, int64_t c, double unit, int32_t *out) {
+static bool store_bias(const qn_value *b, int64_t c, double unit, int64_t *out) {
   double real = 0;
   if (b && qn_reals(b)) {
     real = qn_reals(b)[c];
@@ -253,36 +266,75 @@ static bool store_bias(const qn_value *b, int64_t c, double unit, int32_t *out) 
     real = ((double)at - t->q.zero) * scale;
   }
   double rounded = round(real / unit);
-  if (!(fabs(rounded) <= INT32_MAX)) return false;
-  *out = (int32_t)rounded;
+  if (!(fabs(rounded) <= MOST_LONG)) return false;
+  *out = (int64_t)rounded;
   return true;
 }
 
 /* The largest accumulator of a channel: every input as far from its zero point as can be. */
-static int64_t largest_sum(const weighted *p, int64_t channel, int32_t bias) {
+static int64_t largest_sum(const site *s, const weighted *p, int64_t channel, int64_t bias) {
   const int8_t *w = p->w->data;
   int64_t sum = 0, count = qn_count(&p->w->type) / p->channels;
   int64_t first = p->channel_is_last ? channel : channel * count;
   int64_t step = p->channel_is_last ? p->channels : 1;
   for (int64_t i = 0; i < count; i++) sum += abs(w[first + i * step]);
-  return MAX_STORED * sum + llabs(bias);
+  return max_stored(s) * sum + llabs(bias);
 }
 
-/* mul and shr, `count` of them, for operands 3 and 4; of contract float mul's bits are floats. */
-static bool make_multipliers(const site *s, const weighted *p, int64_t count, const int32_t *bias,
-                             int32_t *mul, int8_t *shr, bool *out_shifts) {
-  *out_shifts = s->contract == QN_CONTRACT_tflite || s->contract == QN_CONTRACT_single;
+/* A layer's constants. */
+typedef struct {
+  int64_t *bias;
+  bool long_sums; /* which int32 does not always hold */
+  int64_t count;  /* of mul and shr */
+  int32_t *mul;   /* of contract float: the bits of floats */
+  int8_t *shr;
+  bool shifts; /* shr is needed */
+} layer_constants;
+
+/* False where int32 is too short and int64 no way out. int8 sums may wrap: who wrote such a layer
+ * means it. */
+static bool choose_sums(const site *s, const weighted *p, layer_constants *k) {
+  bool fits = true;
+  for (int64_t c = 0; c < p->channels; c++) {
+    int64_t largest = is_wide(s) ? largest_sum(s, p, c, k->bias[c]) : llabs(k->bias[c]);
+    fits = fits && largest <= INT32_MAX;
+    if ((double)largest > MOST_LONG) return false;
+  }
+  k->long_sums = !fits;
+  return fits || is_wide(s);
+}
+
+/* What fixed.h multiplies int64 accumulators by. */
+static bool make_long_factor(qn_contract contract, double m, factor *out) {
+  if (!make_factor(contract, m, 0, out)) return false;
+  return contract == QN_CONTRACT_float || out->shr >= -7;
+}
+
+/* mul and shr for operands 3 and 4. */
+static bool make_multipliers(const site *s, const weighted *p, layer_constants *out) {
+  out->shifts = s->contract == QN_CONTRACT_tflite || s->contract == QN_CONTRACT_single;
   for (int64_t c = 0; c < p->channels; c++) {
     factor k;
     double m = weighted_multiplier(s, p, c);
-    if (!make_factor(s->contract, m, largest_sum(p, c, bias[c]), &k)) return false;
-    int64_t at = count == 1 ? 0 : c;
-    mul[at] = k.mul;
-    if (s->contract == QN_CONTRACT_float) memcpy(&mul[at], &k.scale, sizeof k.scale);
-    shr[at] = (int8_t)k.shr;
-    *out_shifts = *out_shifts || k.shr != 0;
+    bool made = out->long_sums
+                    ? make_long_factor(s->contract, m, &k)
+                    : make_factor(s->contract, m, largest_sum(s, p, c, out->bias[c]), &k);
+    if (!made) return false;
+    int64_t at = out->count == 1 ? 0 : c;
+    out->mul[at] = k.mul;
+    if (s->contract == QN_CONTRACT_float) memcpy(&out->mul[at], &k.scale, sizeof k.scale);
+    out->shr[at] = (int8_t)k.shr;
+    out->shifts = out->shifts || k.shr != 0;
   }
   return true;
+}
+
+/* The bias as an operand: i64 for long sums, else i32. */
+static qn_value *add_bias(site *s, const layer_constants *k, int64_t channels) {
+  if (k->long_sums) return add_list(s, "b", QN_i64, channels, k->bias);
+  int32_t *bias = qn_alloc(&s->m->arena, (size_t)channels * sizeof *bias);
+  for (int64_t c = 0; c < channels; c++) bias[c] = (int32_t)k->bias[c];
+  return add_list(s, "b", QN_i32, channels, bias);
 }
 
 static qn_opcode integer_code(qn_opcode code) {
@@ -299,23 +351,21 @@ static qn_opcode integer_code(qn_opcode code) {
 
 static outcome fuse_conv(site *s, qn_op *op) {
   weighted p;
-  if (!match_weighted(op, &p)) return STAYS;
+  if (!match_weighted(s, op, &p)) return STAYS;
   const qn_value *b = op->in_count > 2 ? op->in[2] : NULL;
-  int64_t count = p.w->type.q.scales ? p.channels : 1;
-  int32_t *bias = qn_alloc(&s->m->arena, (size_t)p.channels * sizeof *bias);
-  int32_t *mul = qn_alloc(&s->m->arena, (size_t)count * sizeof *mul);
-  int8_t *shr = qn_alloc(&s->m->arena, (size_t)count * sizeof *shr);
-  bool shifts;
+  layer_constants k = {.count = p.w->type.q.scales ? p.channels : 1};
+  k.bias = qn_alloc(&s->m->arena, (size_t)p.channels * sizeof *k.bias);
+  k.mul = qn_alloc(&s->m->arena, (size_t)k.count * sizeof *k.mul);
+  k.shr = qn_alloc(&s->m->arena, (size_t)k.count * sizeof *k.shr);
   for (int64_t c = 0; c < p.channels; c++) {
-    if (!store_bias(b, c, unit_of(&p, c), &bias[c])) return STAYS;
+    if (!store_bias(b, c, unit_of(&p, c), &k.bias[c])) return STAYS;
   }
-  if (!make_multipliers(s, &p, count, bias, mul, shr, &shifts)) return STAYS;
+  if (!choose_sums(s, &p, &k) || !make_multipliers(s, &p, &k)) return STAYS;
   narrow_by_activation(s, op);
-  qn_value *in[] = {
-      p.x, p.w, add_list(s, "b", QN_i32, p.channels, bias),
-      add_list(s, "mul", s->contract == QN_CONTRACT_float ? QN_f32 : QN_i32, count, mul),
-      shifts ? add_list(s, "shr", QN_i8, count, shr) : NULL};
-  copy_attrs(become(s, integer_code(op->code), in, shifts ? 5 : 4), op);
+  qn_elem elem = s->contract == QN_CONTRACT_float ? QN_f32 : QN_i32;
+  qn_value *in[] = {p.x, p.w, add_bias(s, &k, p.channels), add_list(s, "mul", elem, k.count, k.mul),
+                    k.shifts ? add_list(s, "shr", QN_i8, k.count, k.shr) : NULL};
+  copy_attrs(become(s, integer_code(op->code), in, k.shifts ? 5 : 4), op);
   return DONE;
 }
 
@@ -323,11 +373,11 @@ static outcome fuse_conv(site *s, qn_op *op) {
 
 /* m = a*b/y, a*b in float32. */
 static outcome fuse_matmul(site *s, qn_op *op) {
-  qn_value *in[] = {stored(op->in[0]), stored(op->in[1])};
+  qn_value *in[] = {stored(s, op->in[0]), stored(s, op->in[1])};
   factor k;
-  if (!in[0] || !in[1]) return STAYS;
+  if (!in[0] || !in[1] || is_wide(s)) return STAYS;
   float product = in[0]->type.q.scale * in[1]->type.q.scale;
-  int64_t largest = MAX_STORED * MAX_STORED * in[0]->type.dim[in[0]->type.rank - 1];
+  int64_t largest = max_stored(s) * max_stored(s) * in[0]->type.dim[in[0]->type.rank - 1];
   if (!make_factor(s->contract, (double)product / s->y->q.scale, largest, &k)) return STAYS;
   qn_op *q = become(s, QN_OP_qmatmul, in, 2);
   copy_attrs(q, op);
@@ -335,26 +385,29 @@ static outcome fuse_matmul(site *s, qn_op *op) {
   return DONE;
 }
 
-/* twice = 2*max(a, b); mul[0], mul[1] of a/twice, b/twice; mul[2] of twice / (2^20 * y), which must
- * be below 1. add divides in double, sub in float32. */
+/* twice = 2*max(a, b); mul[0], mul[1] of a/twice, b/twice; mul[2] of twice / (2^20 * y), of int16
+ * 2^15, which must be below 1. add divides in double, sub in float32. */
+static int32_t sum_shift(const site *s) { return is_wide(s) ? 15 : 20; }
+
 static bool make_sum_factors(const site *s, const qn_value *const *in, bool in_float, factor k[3]) {
   double a = scale_of(in[0]), b = scale_of(in[1]), twice = 2 * (a > b ? a : b);
-  double m[3] = {a / twice, b / twice, twice / (ldexp(1, 20) * s->y->q.scale)};
+  double m[3] = {a / twice, b / twice, twice / (ldexp(1, sum_shift(s)) * s->y->q.scale)};
   for (int i = 0; i < 3; i++) {
     double exact = m[i];
     if (in_float) exact = (float)exact;
-    if (exact >= 1 || !make_factor(s->contract, exact, MAX_STORED << 20, &k[i])) return false;
+    if (exact >= 1 || !make_factor(s->contract, exact, max_stored(s) << sum_shift(s), &k[i]))
+      return false;
   }
   return true;
 }
 
 static outcome fuse_add(site *s, qn_op *op) {
-  qn_value *in[] = {stored(op->in[0]), stored(op->in[1])};
+  qn_value *in[] = {stored(s, op->in[0]), stored(s, op->in[1])};
   factor k[3] = {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}};
   if (!in[0] || !in[1]) return STAYS;
   if (s->contract == QN_CONTRACT_float) {
     for (int i = 0; i < 2; i++) {
-      if (!make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, MAX_STORED, &k[i]))
+      if (!make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, max_stored(s), &k[i]))
         return STAYS;
     }
   } else if (!make_sum_factors(s, (const qn_value *const *)in, op->code == QN_OP_sub, k)) {
@@ -362,6 +415,7 @@ static outcome fuse_add(site *s, qn_op *op) {
   }
   narrow_by_activation(s, op);
   qn_op *q = become(s, integer_code(op->code), in, 2);
+  q->a.qadd.left_shift = sum_shift(s);
   for (int i = 0; i < 3; i++) {
     q->a.qadd.mul[i] = k[i].mul;
     q->a.qadd.shr[i] = k[i].shr;
@@ -372,11 +426,11 @@ static outcome fuse_add(site *s, qn_op *op) {
 
 /* m = a*b/y in double. */
 static outcome fuse_mul(site *s, qn_op *op) {
-  qn_value *in[] = {stored(op->in[0]), stored(op->in[1])};
+  qn_value *in[] = {stored(s, op->in[0]), stored(s, op->in[1])};
   factor k;
   if (!in[0] || !in[1]) return STAYS;
   double m = scale_of(in[0]) * scale_of(in[1]) / s->y->q.scale;
-  if (!make_factor(s->contract, m, MAX_STORED * MAX_STORED, &k)) return STAYS;
+  if (!make_factor(s->contract, m, max_stored(s) * max_stored(s), &k)) return STAYS;
   narrow_by_activation(s, op);
   set_factor(become(s, QN_OP_qmul, in, 2), k);
   return DONE;
@@ -385,9 +439,9 @@ static outcome fuse_mul(site *s, qn_op *op) {
 /* ------------------------------------------------------------------ pools, mean */
 
 static outcome fuse_pool(site *s, qn_op *op) {
-  qn_value *x = stored(op->in[0]);
+  qn_value *x = stored(s, op->in[0]);
   qn_window g = qn_window_of(op);
-  if (!x || (int64_t)g.kernel_h * g.kernel_w > QN_MAX_SUMMANDS) return STAYS;
+  if (!x || (int64_t)g.kernel_h * g.kernel_w > qn_max_summands(s->y->elem)) return STAYS;
   narrow_by_activation(s, op);
   return finish_in_operand_scale(s, integer_code(op->code), &x, 1, op);
 }
@@ -395,24 +449,25 @@ static outcome fuse_pool(site *s, qn_op *op) {
 /* m = x/y, and the division by the count folded in: for mulhi and float exactly; else as TFLite
  * does, with the largest shift that keeps mul in 31 bits and shr at most 31:
  *   shift = min(floor(log2(count)), 32, 31 - shr);  mul = floor(mul * 2^shift / count) */
-static bool make_mean_factor(qn_contract contract, double m, int64_t count, factor *out) {
+static bool make_mean_factor(const site *s, double m, int64_t count, factor *out) {
+  qn_contract contract = s->contract;
   if (contract == QN_CONTRACT_float || contract == QN_CONTRACT_mulhi)
-    return make_factor(contract, m / (double)count, MAX_STORED * count, out);
+    return make_factor(contract, m / (double)count, max_stored(s) * count, out);
   if (!make_factor(contract, m, 0, out)) return false;
   int shift = 0;
   while (shift < 32 && shift < 31 - out->shr && count >> (shift + 1)) shift++;
   out->mul = (int32_t)((out->mul * ((int64_t)1 << shift)) / count);
   out->shr += shift;
-  return has_room(out->shr, MAX_STORED * count);
+  return has_room(out->shr, max_stored(s) * count);
 }
 
 static outcome fuse_mean(site *s, qn_op *op) {
-  qn_value *x = stored(op->in[0]);
+  qn_value *x = stored(s, op->in[0]);
   factor k;
   int64_t count = qn_count(&op->in[0]->type) / qn_count(&op->out->type);
-  if (!x || count > QN_MAX_SUMMANDS) return STAYS;
+  if (!x || count > qn_max_summands(s->y->elem)) return STAYS;
   double m = scale_of(x) / s->y->q.scale;
-  if (!make_mean_factor(s->contract, m, count, &k)) return STAYS;
+  if (!make_mean_factor(s, m, count, &k)) return STAYS;
   qn_op *q = become(s, QN_OP_qmean, &x, 1);
   copy_attrs(q, op);
   set_factor(q, k);
@@ -424,8 +479,10 @@ static outcome fuse_mean(site *s, qn_op *op) {
 /* Differences of stored values to Q5.26: m = min(beta*x * 2^26, 2^31 - 1), which must be above 1.
  * The smallest that counts: diff_min = -floor((2^5 - 1) * 2^26 / 2^left_shift). */
 static outcome fuse_softmax(site *s, qn_op *op) {
-  qn_value *x = stored(op->in[0]);
-  if (!x || is_clamped(s) || s->y->q.scale != 1.0f / 256 || s->y->q.zero != -128) return STAYS;
+  qn_value *x = stored(s, op->in[0]);
+  float scale = is_wide(s) ? 0x1p-15f : 0x1p-8f;
+  int32_t zero = is_wide(s) ? 0 : -128;
+  if (!x || is_clamped(s) || s->y->q.scale != scale || s->y->q.zero != zero) return STAYS;
   double m = fmin((double)op->a.softmax.beta * scale_of(x) * 0x1p26, 0x1p31 - 1);
   int32_t mul, shr;
   if (!(m > 1) || !qn_split_multiplier(m, QN_CONTRACT_tflite, &mul, &shr)) return STAYS;
@@ -437,9 +494,10 @@ static outcome fuse_softmax(site *s, qn_op *op) {
 }
 
 static outcome fuse_lookup(site *s, qn_op *op) {
-  qn_value *x = stored(op->in[0]);
+  qn_value *x = stored(s, op->in[0]);
   int8_t *table = qn_alloc(&s->m->arena, 256);
-  if (!x || !qn_lookup_table(op, &x->type.q, &s->y->q, s->contract, table)) return STAYS;
+  if (!x || is_wide(s) || !qn_lookup_table(op, &x->type.q, &s->y->q, s->contract, table))
+    return STAYS;
   for (int i = 0; i < 256; i++) table[i] = (int8_t)clamp(table[i], s->low, s->high);
   qn_value *in[] = {x, add_list(s, "table", QN_i8, 256, table)};
   become(s, QN_OP_lookup, in, 2);
@@ -468,7 +526,7 @@ static bool drop(site *s, qn_value *x) {
 
 /* quantize(dequantize(x)), clamps between. */
 static outcome fuse_requantize(site *s, qn_op *op) {
-  qn_value *x = stored(op->out);
+  qn_value *x = stored(s, op->out);
   factor k;
   if (!x) return STAYS;
   if (qn_same_quant(&x->type.q, &s->y->q) && !is_clamped(s) && drop(s, x)) return DONE;
@@ -481,7 +539,8 @@ static outcome fuse_requantize(site *s, qn_op *op) {
  * quantization by y when the two scales are one, or when x represents the value exactly. */
 static bool pad_value_fits(const site *s, const qn_op *op, const qn_value *x) {
   double at = (double)op->a.pad.value / scale_of(x) + x->type.q.zero;
-  return qn_same_quant(&x->type.q, &s->y->q) || (at >= -128 && at <= 127 && at == floor(at));
+  return qn_same_quant(&x->type.q, &s->y->q) ||
+         (at >= s->least && at <= s->most && at == floor(at));
 }
 
 /* Operands of different scales: each in y's. */
@@ -490,7 +549,8 @@ static bool align_scales(site *s, qn_value **in, int count) {
   factor k[QN_MAX_IN];
   for (int i = 0; i < count; i++) {
     all_same = all_same && qn_same_quant(&in[0]->type.q, &in[i]->type.q);
-    if (!make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, MAX_STORED, &k[i])) return false;
+    if (!make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, max_stored(s), &k[i]))
+      return false;
   }
   for (int i = 0; i < count && !all_same; i++) {
     if (qn_same_quant(&in[i]->type.q, &s->y->q)) continue;
@@ -505,7 +565,7 @@ static bool align_scales(site *s, qn_value **in, int count) {
 static outcome fuse_move(site *s, qn_op *op) {
   qn_value *in[QN_MAX_IN];
   for (int i = 0; i < op->in_count; i++) {
-    in[i] = stored(op->in[i]);
+    in[i] = stored(s, op->in[i]);
     if (!in[i]) return STAYS;
   }
   if (op->code == QN_OP_pad && !pad_value_fits(s, op, in[0])) return STAYS;
@@ -546,15 +606,19 @@ qn_status pass_fuse_int8(qn_module *m, const qn_pass_options *options) {
     for (qn_op *op = f->first; op; op = next) {
       next = op->next;
       const qn_type *y = &op->out->type;
-      if (op->code != QN_OP_quantize || y->elem != QN_i8 || y->q.scales) continue;
+      int64_t least, most;
+      if (op->code != QN_OP_quantize || !is_plain(y)) continue;
+      qn_elem_limits(y->elem, &least, &most);
       fuse(&(site){.m = m,
                    .f = f,
                    .reads = &reads,
                    .op = op,
                    .y = y,
                    .contract = options->contract,
-                   .low = -128,
-                   .high = 127});
+                   .least = (int32_t)least,
+                   .most = (int32_t)most,
+                   .low = (int32_t)least,
+                   .high = (int32_t)most});
     }
     qn_free_arena(&work);
   }

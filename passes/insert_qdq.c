@@ -11,7 +11,7 @@
  * that imported scales are kept exactly.
  *
  * Whose scale a stored value has:
- *   1. softmax, logistic, tanh: the one that TFLite fixes;
+ *   1. softmax, logistic, tanh: the one that TFLite fixes; softmax of int16: 2^-15;
  *   2. reshape, flatten, transpose, slice, pools, pad: their operand's, nothing is rounded again
  *      (a pad with something that this scale cannot hold: rule 4);
  *   3. a value that only a concat reads: the concat's, for the same reason;
@@ -70,6 +70,7 @@ static bool is_constant(const qn_value *v) {
 static bool has_integer_form(const qn_scheme *s, const qn_op *op) {
   family k = family_of(op);
   if (k == FAMILY_none || k == FAMILY_requantize || is_kept(s, op)) return false;
+  if (qn_activation_elem(s) == QN_i16 && (k == FAMILY_matmul || k == FAMILY_lookup)) return false;
   if (op->out->type.elem != QN_f32) return false;
   for (int i = 1; k == FAMILY_conv && i < op->in_count; i++)
     if (!is_constant(op->in[i])) return false;
@@ -152,13 +153,16 @@ static qn_status own_quant(const work *w, const qn_value *v, qn_quant *out) {
     low = fminf(fmaxf(low, i.low), i.high);
     high = fminf(fmaxf(high, i.low), i.high);
   }
-  *out = qn_range_quant(qn_activation_elem(w->scheme), w->scheme->symmetric, fminf(low, 0),
+  *out = qn_range_quant(qn_activation_elem(w->scheme), qn_is_symmetric(w->scheme), fminf(low, 0),
                         fmaxf(high, 0));
   return QN_OK;
 }
 
 static bool fixed_quant(const work *w, const qn_op *op, qn_quant *out) {
-  if (qn_activation_elem(w->scheme) != QN_i8) return false;
+  if (qn_activation_elem(w->scheme) == QN_i16) {
+    *out = (qn_quant){.on = true, .scale = 0x1p-15f};
+    return op->code == QN_OP_softmax;
+  }
   *out = (qn_quant){.on = true, .scale = 1.0f / 256, .zero = -128};
   if (op->code == QN_OP_tanh) *out = (qn_quant){.on = true, .scale = 1.0f / 128};
   return op->code == QN_OP_softmax || op->code == QN_OP_logistic || op->code == QN_OP_tanh;

@@ -127,6 +127,8 @@ void qn_choose_range(const qn_statistic *s, const qn_scheme *scheme, float out[2
 
 /* -- scales.c */
 qn_elem qn_activation_elem(const qn_scheme *scheme);
+/* Zero points are 0: by the user's wish or by the form. */
+bool qn_is_symmetric(const qn_scheme *scheme);
 /* Steps between the least and the greatest stored activation: 255 of int8, 254 when symmetric. */
 int32_t qn_activation_steps(const qn_scheme *scheme);
 /* The quantization of elem that covers low..high, 0 exactly: asymmetric

@@ -134,7 +134,7 @@ static void quantize_operand(qn_module *m, qn_func *f, qn_op *op, int i, const q
   }
   qn_type type = v->type;
   type.elem = qn_activation_elem(scheme);
-  type.q = qn_range_quant(type.elem, scheme->symmetric, low, high);
+  type.q = qn_range_quant(type.elem, qn_is_symmetric(scheme), low, high);
   qn_elem_limits(type.elem, &least, &most);
   void *data = qn_alloc(&m->arena, (size_t)qn_bytes(&type));
   for (int64_t k = 0; k < count; k++) {

@@ -101,7 +101,7 @@ static void find_high_clips(const qn_statistic *s, clips *out) {
 static double total_cost(const qn_statistic *s, const qn_scheme *scheme, const clips *low,
                          int32_t l, const clips *high, int32_t h) {
   double span = high->at[h] - low->at[l];
-  if (scheme->symmetric) span = 2 * fmax(high->at[h], -low->at[l]);
+  if (qn_is_symmetric(scheme)) span = 2 * fmax(high->at[h], -low->at[l]);
   double step = span / qn_activation_steps(scheme);
   double kept = (double)(s->count - s->zeros) - low->clipped[l] - high->clipped[h];
   return kept * step * step / 12 + low->cost[l] + high->cost[h];

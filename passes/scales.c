@@ -13,10 +13,14 @@ qn_elem qn_activation_elem(const qn_scheme *scheme) {
   return elems[scheme->activations];
 }
 
+bool qn_is_symmetric(const qn_scheme *scheme) {
+  return scheme->symmetric || scheme->activations == QN_ACTIVATION_FORM_int16;
+}
+
 int32_t qn_activation_steps(const qn_scheme *scheme) {
   int64_t least, most;
   qn_elem_limits(qn_activation_elem(scheme), &least, &most);
-  return (int32_t)(scheme->symmetric ? 2 * most : most - least);
+  return (int32_t)(qn_is_symmetric(scheme) ? 2 * most : most - least);
 }
 
 /* A scale that a float holds with all its bits; 1 for a value that is 0, as good as. */

@@ -1,5 +1,5 @@
 /* What convolution, depthwise convolution and matrix product share: taps, sums of products, and the
- * way from accumulators to stored int8 values. */
+ * way from accumulators to stored values. */
 #ifndef QN_BLOCKS_H
 #define QN_BLOCKS_H
 
@@ -38,6 +38,12 @@ QN_INLINE uint32_t qn_dot_i8(const int16_t *x, const int8_t *w, int32_t count) {
   return sum;
 }
 
+QN_INLINE int64_t qn_dot_long(const int16_t *x, const int8_t *w, int32_t count) {
+  int64_t sum = 0;
+  for (int32_t k = 0; k < count; k++) sum += (int32_t)x[k] * (int32_t)w[k];
+  return sum;
+}
+
 /* y[r] = sum over k of x[k] * w[r*count + k] for `rows` (at most QN_DOTS) rows of w. Floats are
  * summed strictly in order of k, as TFLite's reference kernels do, so that results are theirs to
  * the bit and do not depend on the target's vectors; the rows are what can run side by side, and
@@ -58,7 +64,8 @@ QN_INLINE void qn_dots_f32(const float *x, const float *w, int32_t count, int32_
 /* The stored values of channels first..first+count-1 from their accumulators, bias included;
  * in[3], in[4]: mul and shr. */
 QN_INLINE void qn_store_channels(const qn_conv_i8_params *p, const void *const *in,
-                                 const uint32_t *acc, int32_t first, int32_t count, int8_t *y) {
+                                 const uint32_t *acc, int32_t first, int32_t count, void *y,
+                                 int32_t wide) {
   const qn_scale_bits *mul = in[3];
   const int8_t *shr = in[4];
   QN_KEEP_LOOP
@@ -66,8 +73,22 @@ QN_INLINE void qn_store_channels(const qn_conv_i8_params *p, const void *const *
     int32_t s = p->per_channel ? first + i : 0;
     int32_t scaled =
         qn_requantize((int32_t)acc[i], mul[s], shr ? shr[s] : 0, (qn_contract)p->contract);
-    y[first + i] = (int8_t)qn_store_value(scaled, p->y_zero, p->low, p->high);
+    qn_save(y, first + i, wide, qn_store_value(scaled, p->y_zero, p->low, p->high));
   }
+}
+
+typedef int64_t __attribute__((may_alias)) qn_long;
+
+/* One channel from its int64 accumulator, bias not included. */
+QN_INLINE void qn_store_long(const qn_conv_i8_params *p, const void *const *in, int64_t acc,
+                             int32_t channel, void *y) {
+  const qn_long *bias = in[2];
+  const qn_scale_bits *mul = in[3];
+  const int8_t *shr = in[4];
+  int32_t s = p->per_channel ? channel : 0;
+  if (bias) acc = (int64_t)((uint64_t)acc + (uint64_t)bias[channel]);
+  int32_t scaled = qn_requantize_long(acc, mul[s], shr ? shr[s] : 0, (qn_contract)p->contract);
+  qn_save(y, channel, 1, qn_store_value(scaled, p->y_zero, p->low, p->high));
 }
 
 #endif

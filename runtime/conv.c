@@ -1,12 +1,13 @@
-/* Convolution over rows and columns: conv2d_f32, conv2d_i8; also dense layers, as 1x1 windows.
+/* Convolution over rows and columns: conv2d_f32, conv2d_i8, conv2d_i16; also dense layers, as 1x1
+ * windows.
  *
  *   y[n,oy,ox,o] = b[o] + sum over ky, kx, i of x[n, iy, ix, group*I + i] * w[o,ky,kx,i]
  *   iy = oy*stride_h - top + ky*dilation_h, ix alike, I = in_c / groups, group = o / (out_c /
  * groups)
  *
  * where taps outside the input count as real 0. int8: x - x_zero in place of x, everything modulo
- * 2^32, then the contract (fixed.h), + y_zero, clamp. float: products are summed in the order of
- * the weights, then the bias, then the clamp.
+ * 2^32, then the contract (fixed.h), + y_zero, clamp. int16: the same, or all in int64 (long_sums).
+ * float: products are summed in the order of the weights, then the bias, then the clamp.
  *
  * Per output pixel and group the window's K = kernel_h*kernel_w*I inputs are gathered into a row in
  * scratch, in the order of the weights; each output channel is then the product of two contiguous
@@ -42,60 +43,77 @@ QN_INLINE run find_run(const qn_window *g, pixel at, int32_t group, int32_t ky, 
   return r;
 }
 
-QN_INLINE void gather_i8(const qn_conv_i8_params *p, const int8_t *x, pixel at, int32_t group,
-                         int16_t *row) {
+QN_INLINE void gather_int(const qn_conv_i8_params *p, const void *x, pixel at, int32_t group,
+                          int16_t *row, int32_t wide) {
   const qn_window *g = &p->g;
   for (int32_t ky = 0; ky < g->kernel_h; ky++)
     for (int32_t kx = 0; kx < g->kernel_w; kx += taps_per_run(g)) {
       run r = find_run(g, at, group, ky, kx);
       if (r.inside.from == 0 && r.inside.to == r.count) { /* the count is a constant */
-        for (int32_t k = 0; k < r.count; k++) row[k] = (int16_t)(x[r.offset + k] - p->x_zero);
+        for (int32_t k = 0; k < r.count; k++)
+          row[k] = (int16_t)(qn_load(x, r.offset + k, wide) - p->x_zero);
       } else {
         for (int32_t k = 0; k < r.count; k++) row[k] = 0;
         for (int32_t k = r.inside.from; k < r.inside.to; k++)
-          row[k] = (int16_t)(x[r.offset + k] - p->x_zero);
+          row[k] = (int16_t)(qn_load(x, r.offset + k, wide) - p->x_zero);
       }
       row += r.count;
     }
 }
 
 /* Output channels first..first+count-1 of a pixel; count is at most QN_BLOCK. */
-QN_INLINE void channels_i8(const qn_conv_i8_params *p, const void *const *in, const int16_t *row,
-                           int32_t k_count, int32_t first, int32_t count, int8_t *y) {
+QN_INLINE void channels_int(const qn_conv_i8_params *p, const void *const *in, const int16_t *row,
+                            int32_t k_count, int32_t first, int32_t count, void *y, int32_t wide) {
   const int8_t *w = in[1];
+  if (wide && p->long_sums) {
+    for (int32_t c = first; c < first + count; c++)
+      qn_store_long(p, in, qn_dot_long(row, w + c * k_count, k_count), c, y);
+    return;
+  }
   const int32_t *bias = in[2];
   uint32_t acc[QN_BLOCK];
   for (int32_t i = 0; i < count; i++) acc[i] = qn_dot_i8(row, w + (first + i) * k_count, k_count);
   if (bias)
     for (int32_t i = 0; i < count; i++) acc[i] += (uint32_t)bias[first + i];
-  qn_store_channels(p, in, acc, first, count, y);
+  qn_store_channels(p, in, acc, first, count, y, wide);
 }
 
-QN_INLINE void pixel_i8(const qn_conv_i8_params *p, const void *const *in, pixel at, int8_t *y,
-                        int16_t *row) {
+QN_INLINE void pixel_int(const qn_conv_i8_params *p, const void *const *in, pixel at, void *y,
+                         int16_t *row, int32_t wide) {
   const qn_window *g = &p->g;
   int32_t k_count = g->kernel_h * g->kernel_w * (g->in_c / g->groups);
   int32_t channels = g->out_c / g->groups, whole = channels / QN_BLOCK * QN_BLOCK;
   for (int32_t group = 0; group < g->groups; group++) {
-    gather_i8(p, in[0], at, group, row);
+    gather_int(p, in[0], at, group, row, wide);
     int32_t first = group * channels;
     for (int32_t c = 0; c < whole; c += QN_BLOCK)
-      channels_i8(p, in, row, k_count, first + c, QN_BLOCK, y);
-    if (whole < channels) channels_i8(p, in, row, k_count, first + whole, channels - whole, y);
+      channels_int(p, in, row, k_count, first + c, QN_BLOCK, y, wide);
+    if (whole < channels)
+      channels_int(p, in, row, k_count, first + whole, channels - whole, y, wide);
   }
 }
 
 /* scratch: K int16. */
-void qn_kernel_conv2d_i8(const qn_conv_i8_params *p, const void *const *in, void *out,
-                         void *scratch) {
+QN_INLINE void conv2d_int(const qn_conv_i8_params *p, const void *const *in, void *out,
+                          void *scratch, int32_t wide) {
   const qn_window *g = &p->g;
   pixel at;
   for (at.n = 0; at.n < g->batch; at.n++)
     for (at.y = 0; at.y < g->out_h; at.y++)
       for (at.x = 0; at.x < g->out_w; at.x++) {
         int32_t index = (at.n * g->out_h + at.y) * g->out_w + at.x;
-        pixel_i8(p, in, at, (int8_t *)out + index * g->out_c, scratch);
+        pixel_int(p, in, at, qn_into(out, index * g->out_c, wide), scratch, wide);
       }
+}
+
+void qn_kernel_conv2d_i8(const qn_conv_i8_params *p, const void *const *in, void *out,
+                         void *scratch) {
+  conv2d_int(p, in, out, scratch, 0);
+}
+
+void qn_kernel_conv2d_i16(const qn_conv_i8_params *p, const void *const *in, void *out,
+                          void *scratch) {
+  conv2d_int(p, in, out, scratch, 1);
 }
 
 QN_INLINE void gather_f32(const qn_window *g, const float *x, pixel at, int32_t group, float *row) {

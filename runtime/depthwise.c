@@ -1,11 +1,11 @@
-/* Depthwise convolution: depthwise_f32, depthwise_i8.
+/* Depthwise convolution: depthwise_f32, depthwise_i8, depthwise_i16.
  *
  *   y[n,oy,ox,c] = b[c] + sum over ky, kx of x[n, iy, ix, c / multiplier] * w[0,ky,kx,c]
  *   iy = oy*stride_h - top + ky*dilation_h, ix alike, multiplier = out_c / in_c
  *
  * Taps outside the input are left out. int8: x - x_zero in place of x, everything modulo 2^32, then
- * the contract (fixed.h), + y_zero, clamp. float: products are summed tap by tap, row by row, then
- * the bias, then the clamp.
+ * the contract (fixed.h), + y_zero, clamp. int16: the same, or all in int64 (long_sums). float:
+ * products are summed tap by tap, row by row, then the bias, then the clamp.
  *
  * Channels are contiguous in input, weights and output, so a block of them is summed tap by tap in
  * local accumulators. Pixels whose window is all inside run with constant bounds. */
@@ -41,14 +41,34 @@ QN_INLINE int32_t tap_offset(const qn_window *g, int32_t ky, int32_t kx) {
   return (ky * g->dilation_h * g->in_w + kx * g->dilation_w) * g->in_c;
 }
 
-/* Channels first..first+count-1 of a pixel; count is at most QN_BLOCK. */
-QN_INLINE void channels_i8(const qn_conv_i8_params *p, const void *const *in, window at,
-                           int32_t first, int32_t count, int8_t *y) {
+/* One channel of a pixel in int64. */
+QN_INLINE void channel_long(const qn_conv_i8_params *p, const void *const *in, window at,
+                            int32_t channel, void *y) {
   const qn_window *g = &p->g;
-  const int8_t *x = in[0], *w = in[1];
+  const int8_t *w = in[1];
+  int32_t x_channel = channel / (g->out_c / g->in_c);
+  int64_t acc = 0;
+  for (int32_t ky = at.rows.from; ky < at.rows.to; ky++)
+    for (int32_t kx = at.columns.from; kx < at.columns.to; kx++) {
+      int32_t x = qn_load(in[0], at.origin + tap_offset(g, ky, kx) + x_channel, 1);
+      acc += (x - p->x_zero) * (int32_t)w[(ky * g->kernel_w + kx) * g->out_c + channel];
+    }
+  qn_store_long(p, in, acc, channel, y);
+}
+
+/* Channels first..first+count-1 of a pixel; count is at most QN_BLOCK. */
+QN_INLINE void channels_int(const qn_conv_i8_params *p, const void *const *in, window at,
+                            int32_t first, int32_t count, void *y, int32_t wide) {
+  const qn_window *g = &p->g;
+  const void *x = in[0];
+  const int8_t *w = in[1];
   const int32_t *bias = in[2];
   int32_t multiplier = g->out_c / g->in_c;
   uint32_t acc[QN_BLOCK];
+  if (wide && p->long_sums) {
+    for (int32_t i = 0; i < count; i++) channel_long(p, in, at, first + i, y);
+    return;
+  }
   for (int32_t i = 0; i < count; i++) acc[i] = bias ? (uint32_t)bias[first + i] : 0;
   for (int32_t ky = at.rows.from; ky < at.rows.to; ky++)
     for (int32_t kx = at.columns.from; kx < at.columns.to; kx++) {
@@ -56,32 +76,46 @@ QN_INLINE void channels_i8(const qn_conv_i8_params *p, const void *const *in, wi
       const int8_t *weight = w + (ky * g->kernel_w + kx) * g->out_c;
       for (int32_t i = 0; i < count; i++) {
         int32_t c = first + i;
-        acc[i] += (uint32_t)((x[tap + c / multiplier] - p->x_zero) * (int32_t)weight[c]);
+        acc[i] +=
+            (uint32_t)((qn_load(x, tap + c / multiplier, wide) - p->x_zero) * (int32_t)weight[c]);
       }
     }
-  qn_store_channels(p, in, acc, first, count, y);
+  qn_store_channels(p, in, acc, first, count, y, wide);
 }
 
-QN_INLINE void pixel_i8(const qn_conv_i8_params *p, const void *const *in, window at, int8_t *y) {
+QN_INLINE void pixel_int(const qn_conv_i8_params *p, const void *const *in, window at, void *y,
+                         int32_t wide) {
   int32_t whole = p->g.out_c / QN_BLOCK * QN_BLOCK;
-  for (int32_t c = 0; c < whole; c += QN_BLOCK) channels_i8(p, in, at, c, QN_BLOCK, y);
-  if (whole < p->g.out_c) channels_i8(p, in, at, whole, p->g.out_c - whole, y);
+  for (int32_t c = 0; c < whole; c += QN_BLOCK) channels_int(p, in, at, c, QN_BLOCK, y, wide);
+  if (whole < p->g.out_c) channels_int(p, in, at, whole, p->g.out_c - whole, y, wide);
+}
+
+QN_INLINE void depthwise_int(const qn_conv_i8_params *p, const void *const *in, void *out,
+                             int32_t wide) {
+  const qn_window *g = &p->g;
+  for (int32_t n = 0; n < g->batch; n++)
+    for (int32_t oy = 0; oy < g->out_h; oy++)
+      for (int32_t ox = 0; ox < g->out_w; ox++) {
+        int32_t index = (n * g->out_h + oy) * g->out_w + ox;
+        void *y = qn_into(out, index * g->out_c, wide);
+        window at = find_window(g, n, oy, ox);
+        if (is_whole(g, &at))
+          pixel_int(p, in, whole_window(g, at.origin), y, wide);
+        else
+          pixel_int(p, in, at, y, wide);
+      }
 }
 
 void qn_kernel_depthwise_i8(const qn_conv_i8_params *p, const void *const *in, void *out,
                             void *scratch) {
-  const qn_window *g = &p->g;
   (void)scratch;
-  for (int32_t n = 0; n < g->batch; n++)
-    for (int32_t oy = 0; oy < g->out_h; oy++)
-      for (int32_t ox = 0; ox < g->out_w; ox++) {
-        int8_t *y = (int8_t *)out + ((n * g->out_h + oy) * g->out_w + ox) * g->out_c;
-        window at = find_window(g, n, oy, ox);
-        if (is_whole(g, &at))
-          pixel_i8(p, in, whole_window(g, at.origin), y);
-        else
-          pixel_i8(p, in, at, y);
-      }
+  depthwise_int(p, in, out, 0);
+}
+
+void qn_kernel_depthwise_i16(const qn_conv_i8_params *p, const void *const *in, void *out,
+                             void *scratch) {
+  (void)scratch;
+  depthwise_int(p, in, out, 1);
 }
 
 QN_INLINE void channels_f32(const qn_conv_f32_params *p, const void *const *in, window at,

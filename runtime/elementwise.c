@@ -29,7 +29,7 @@ void qn_kernel_binary_f32(const qn_binary_f32_params *p, const void *const *in, 
  *            requantized by mul[i] and shr[i] under the contract
  * Under the contract tflite these are the bits of TFLite's AddFunc (reference/integer_ops/add.h)
  * and of its quantized Sub: scale a and b to twice the larger of their scales with 20 bits more. */
-QN_INLINE int32_t add_i8(const qn_add_i8_params *p, int32_t a, int32_t b) {
+QN_INLINE int32_t add_stored(const qn_add_i8_params *p, int32_t a, int32_t b) {
   if (p->contract == QN_CONTRACT_float) {
     float x = (float)a * p->scale[0], z = (float)b * p->scale[1];
     return qn_round(p->op == QN_ADD ? x + z : x - z);
@@ -42,37 +42,57 @@ QN_INLINE int32_t add_i8(const qn_add_i8_params *p, int32_t a, int32_t b) {
   return qn_requantize(sum, p->mul[2], p->shr[2], contract);
 }
 
-void qn_kernel_add_i8(const qn_add_i8_params *p, const void *const *in, void *out, void *scratch) {
-  (void)scratch;
+QN_INLINE void add_int(const qn_add_i8_params *p, const void *const *in, void *out, int32_t wide) {
   const qn_broadcast *w = &p->walk;
   int32_t rows = qn_row_count(w->dim), columns = w->dim[QN_KERNEL_RANK - 1];
   int32_t a_step = w->a_stride[QN_KERNEL_RANK - 1], b_step = w->b_stride[QN_KERNEL_RANK - 1];
   for (int32_t r = 0; r < rows; r++) {
-    const int8_t *a = (const int8_t *)in[0] + qn_row_offset(w->dim, w->a_stride, r);
-    const int8_t *b = (const int8_t *)in[1] + qn_row_offset(w->dim, w->b_stride, r);
-    int8_t *y = (int8_t *)out + r * columns;
+    const void *a = qn_from(in[0], qn_row_offset(w->dim, w->a_stride, r), wide);
+    const void *b = qn_from(in[1], qn_row_offset(w->dim, w->b_stride, r), wide);
+    void *y = qn_into(out, r * columns, wide);
     for (int32_t i = 0; i < columns; i++) {
-      int32_t sum = add_i8(p, a[i * a_step] - p->a_zero, b[i * b_step] - p->b_zero);
-      y[i] = (int8_t)qn_store_value(sum, p->y_zero, p->low, p->high);
+      int32_t sum = add_stored(p, qn_load(a, i * a_step, wide) - p->a_zero,
+                               qn_load(b, i * b_step, wide) - p->b_zero);
+      qn_save(y, i, wide, qn_store_value(sum, p->y_zero, p->low, p->high));
     }
   }
 }
 
+void qn_kernel_add_i8(const qn_add_i8_params *p, const void *const *in, void *out, void *scratch) {
+  (void)scratch;
+  add_int(p, in, out, 0);
+}
+
+void qn_kernel_add_i16(const qn_add_i8_params *p, const void *const *in, void *out, void *scratch) {
+  (void)scratch;
+  add_int(p, in, out, 1);
+}
+
 /* y = (a - a_zero) * (b - b_zero), requantized, + y_zero, clamped: TFLite's MulElementwise
  * (reference/integer_ops/mul.h) under the contract tflite. */
-void qn_kernel_mul_i8(const qn_mul_i8_params *p, const void *const *in, void *out, void *scratch) {
-  (void)scratch;
+QN_INLINE void mul_int(const qn_mul_i8_params *p, const void *const *in, void *out, int32_t wide) {
   const qn_broadcast *w = &p->walk;
   int32_t rows = qn_row_count(w->dim), columns = w->dim[QN_KERNEL_RANK - 1];
   int32_t a_step = w->a_stride[QN_KERNEL_RANK - 1], b_step = w->b_stride[QN_KERNEL_RANK - 1];
   for (int32_t r = 0; r < rows; r++) {
-    const int8_t *a = (const int8_t *)in[0] + qn_row_offset(w->dim, w->a_stride, r);
-    const int8_t *b = (const int8_t *)in[1] + qn_row_offset(w->dim, w->b_stride, r);
-    int8_t *y = (int8_t *)out + r * columns;
+    const void *a = qn_from(in[0], qn_row_offset(w->dim, w->a_stride, r), wide);
+    const void *b = qn_from(in[1], qn_row_offset(w->dim, w->b_stride, r), wide);
+    void *y = qn_into(out, r * columns, wide);
     for (int32_t i = 0; i < columns; i++) {
-      int32_t product = (a[i * a_step] - p->a_zero) * (b[i * b_step] - p->b_zero);
+      int32_t product =
+          (qn_load(a, i * a_step, wide) - p->a_zero) * (qn_load(b, i * b_step, wide) - p->b_zero);
       int32_t scaled = qn_requantize(product, p->mul, p->shr, (qn_contract)p->contract);
-      y[i] = (int8_t)qn_store_value(scaled, p->y_zero, p->low, p->high);
+      qn_save(y, i, wide, qn_store_value(scaled, p->y_zero, p->low, p->high));
     }
   }
+}
+
+void qn_kernel_mul_i8(const qn_mul_i8_params *p, const void *const *in, void *out, void *scratch) {
+  (void)scratch;
+  mul_int(p, in, out, 0);
+}
+
+void qn_kernel_mul_i16(const qn_mul_i8_params *p, const void *const *in, void *out, void *scratch) {
+  (void)scratch;
+  mul_int(p, in, out, 1);
 }

@@ -11,7 +11,7 @@
  *
  * shr is a right shift, the negative of TFLite's `shift`. Every function is defined for every
  * argument: sums and left shifts wrap to 32 bits, shifts out of range count as the nearest one in
- * range. The forms are chosen so that a loop over channels becomes vector code. Right shifts of
+ * range. int64 accumulators have functions of their own, with multipliers of 15 bits. The forms are chosen so that a loop over channels becomes vector code. Right shifts of
  * negative numbers are arithmetic and conversions to int32_t wrap, as gcc and clang promise. */
 #ifndef QN_FIXED_H
 #define QN_FIXED_H
@@ -109,9 +109,51 @@ QN_INLINE int32_t qn_requantize(int32_t acc, int32_t mul, int32_t shr, qn_contra
   }
 }
 
+/* int64 accumulators, of tensors of 16 bits whose sums int32 cannot hold: TFLite's
+ * MultiplyByQuantizedMultiplier of int64 (kernels/internal/common.cc), one rounding, with the upper
+ * half of mul, rounded; bit-exact with it for |acc| below 2^47 and shr -7..31. */
+QN_INLINE int32_t qn_requantize_long_by(int64_t acc, int32_t mul, int32_t n) {
+  int64_t half = mul < 0x7FFF0000 ? (mul + (1 << 15)) >> 16 : 0x7FFF;
+  int64_t product = (int64_t)((uint64_t)acc * (uint64_t)half + ((uint64_t)1 << (n - 1)));
+  return (int32_t)(product >> n);
+}
+
+/* The float that an int64 is under the contract float: its upper and its lower part, added. */
+QN_INLINE float qn_float_of_long(int64_t acc) {
+  return (float)(int32_t)(acc >> 16) * 65536.0f + (float)(int32_t)(acc & 65535);
+}
+
+/* acc scaled under any contract: tflite and single alike; mulhi with one rounding, at 16 + shr. */
+QN_INLINE int32_t qn_requantize_long(int64_t acc, int32_t mul, int32_t shr, qn_contract contract) {
+  switch (contract) {
+  case QN_CONTRACT_mulhi: return qn_requantize_long_by(acc, mul, 16 + qn_clamp(shr, -7, 0));
+  case QN_CONTRACT_float: return qn_round(qn_float_of_long(acc) * qn_float_of_bits(mul));
+  default: return qn_requantize_long_by(acc, mul, 15 + qn_clamp(shr, -7, 31));
+  }
+}
+
 /* scaled + zero in low..high, the sum without overflow; zero, low and high within -2^30..2^30. */
 QN_INLINE int32_t qn_store_value(int32_t scaled, int32_t zero, int32_t low, int32_t high) {
   return qn_clamp(scaled, low - zero, high - zero) + zero;
+}
+
+/* Element i of a tensor of int8 or, `wide`, of int16. */
+typedef int16_t __attribute__((may_alias)) qn_wide;
+QN_INLINE int32_t qn_load(const void *x, int32_t i, int32_t wide) {
+  return wide ? ((const qn_wide *)x)[i] : ((const int8_t *)x)[i];
+}
+QN_INLINE void qn_save(void *y, int32_t i, int32_t wide, int32_t value) {
+  if (wide)
+    ((qn_wide *)y)[i] = (int16_t)value;
+  else
+    ((int8_t *)y)[i] = (int8_t)value;
+}
+/* The same tensor from element `offset` on. */
+QN_INLINE const void *qn_from(const void *x, int32_t offset, int32_t wide) {
+  return (const char *)x + (wide ? 2 * offset : offset);
+}
+QN_INLINE void *qn_into(void *y, int32_t offset, int32_t wide) {
+  return (char *)y + (wide ? 2 * offset : offset);
 }
 
 #endif

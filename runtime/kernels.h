@@ -1,7 +1,8 @@
 /* The reference kernels' parameters: one struct per family, int32 and float fields only, so that
  * its bytes are the same on the compiling machine and on every (little-endian) target.
  *
- * Tensors are dense, row major, NHWC. int8 tensors hold  real = scale * (stored - zero).
+ * Tensors are dense, row major, NHWC. int8 tensors hold  real = scale * (stored - zero); so do int16
+ * ones, whose zero is 0: kernels _i8 and _i16 differ in that alone and take the same parameters.
  * Which operands a kernel takes stands in kernels.def; what is computed, above each kernel. */
 #ifndef QN_KERNELS_H
 #define QN_KERNELS_H
@@ -32,9 +33,10 @@ typedef struct {
 
 typedef struct {
   qn_window g;
-  int32_t x_zero, y_zero, low, high; /* the clamp is of stored values, -128..127 */
+  int32_t x_zero, y_zero, low, high; /* the clamp is of stored values */
   int32_t contract;
   int32_t per_channel; /* 0: mul and shr have one element, 1: out_c elements */
+  int32_t long_sums;   /* _i16: bias and sums are int64, not int32 */
 } qn_conv_i8_params;
 
 /* y[b,m,n] = sum over k of a[b,m,k] * b[b,k,n]. A batch stride of 0 repeats one matrix. */
@@ -132,7 +134,8 @@ typedef struct {
 } qn_softmax_f32_params;
 
 /* TFLite's fixed-point softmax: mul and left_shift scale a difference of stored values to Q5.26,
- * diff_min is the smallest difference that still counts. Output: scale 1/256, zero -128. */
+ * diff_min is the smallest difference that still counts. Output: scale 1/256, zero -128; of int16
+ * 1/32768, 0. */
 typedef struct {
   int32_t rows, columns, mul, left_shift, diff_min;
 } qn_softmax_i8_params;

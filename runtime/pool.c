@@ -1,6 +1,6 @@
 /* Average and maximum over windows. Taps outside the input do not count. A window with no tap
- * inside, which only an explicit padding can make, gives 0 as average (of stored values in int8)
- * and `low` as maximum. dilation_h and dilation_w are 1. */
+ * inside, which only an explicit padding can make, gives 0 as average (of stored values in int8 and
+ * int16) and `low` as maximum. dilation_h and dilation_w are 1. */
 #include "fixed.h"
 #include "real.h"
 
@@ -47,34 +47,44 @@ void qn_kernel_avg_pool_f32(const qn_pool_f32_params *p, const void *const *in, 
 }
 
 /* sum / count to nearest, ties away from zero, clamped. */
-QN_INLINE void divide_i8(const qn_pool_i8_params *p, const int32_t *sum, int32_t count, int8_t *y) {
+QN_INLINE void divide(const qn_pool_i8_params *p, const int32_t *sum, int32_t count, void *y,
+                      int32_t wide) {
   for (int32_t c = 0; c < p->g.in_c; c++) {
     int32_t half = sum[c] > 0 ? count / 2 : -(count / 2);
-    y[c] = (int8_t)qn_clamp((sum[c] + half) / count, p->low, p->high);
+    qn_save(y, c, wide, qn_clamp((sum[c] + half) / count, p->low, p->high));
   }
 }
 
 /* TFLite's AveragePool (reference/integer_ops/pooling.h), under every contract.
  * scratch: in_c int32, the sums. */
-void qn_kernel_avg_pool_i8(const qn_pool_i8_params *p, const void *const *in, void *out,
-                           void *scratch) {
+QN_INLINE void avg_pool_int(const qn_pool_i8_params *p, const void *in, void *out, int32_t *sum,
+                            int32_t wide) {
   const qn_window *g = &p->g;
-  int32_t *sum = scratch;
-  int8_t *y = out;
-  for (int32_t pixel = 0; pixel < count_pixels(g); pixel++, y += g->in_c) {
+  for (int32_t pixel = 0; pixel < count_pixels(g); pixel++) {
+    void *y = qn_into(out, pixel * g->in_c, wide);
     view v = view_of(g, pixel);
     for (int32_t c = 0; c < g->in_c; c++) sum[c] = 0;
     for (int32_t iy = v.y0; iy < v.y1; iy++)
       for (int32_t ix = v.x0; ix < v.x1; ix++) {
-        const int8_t *tap = (const int8_t *)in[0] + tap_of(g, &v, iy, ix);
-        for (int32_t c = 0; c < g->in_c; c++) sum[c] += tap[c];
+        const void *tap = qn_from(in, tap_of(g, &v, iy, ix), wide);
+        for (int32_t c = 0; c < g->in_c; c++) sum[c] += qn_load(tap, c, wide);
       }
     int32_t rows = v.y1 - v.y0, columns = v.x1 - v.x0;
     if (rows == g->kernel_h && columns == g->kernel_w)
-      divide_i8(p, sum, g->kernel_h * g->kernel_w, y); /* by a constant: a multiplication */
+      divide(p, sum, g->kernel_h * g->kernel_w, y, wide); /* by a constant: a multiplication */
     else
-      divide_i8(p, sum, qn_max(rows * columns, 1), y);
+      divide(p, sum, qn_max(rows * columns, 1), y, wide);
   }
+}
+
+void qn_kernel_avg_pool_i8(const qn_pool_i8_params *p, const void *const *in, void *out,
+                           void *scratch) {
+  avg_pool_int(p, in[0], out, scratch, 0);
+}
+
+void qn_kernel_avg_pool_i16(const qn_pool_i8_params *p, const void *const *in, void *out,
+                            void *scratch) {
+  avg_pool_int(p, in[0], out, scratch, 1);
 }
 
 /* ------------------------------------------------------------------ maximum */
@@ -98,20 +108,30 @@ void qn_kernel_max_pool_f32(const qn_pool_f32_params *p, const void *const *in, 
 }
 
 /* The same of stored values: TFLite's MaxPool (reference/integer_ops/pooling.h). */
+QN_INLINE void max_pool_int(const qn_pool_i8_params *p, const void *in, void *out, int32_t wide) {
+  const qn_window *g = &p->g;
+  for (int32_t pixel = 0; pixel < count_pixels(g); pixel++) {
+    void *y = qn_into(out, pixel * g->in_c, wide);
+    view v = view_of(g, pixel);
+    for (int32_t c = 0; c < g->in_c; c++) qn_save(y, c, wide, p->low);
+    for (int32_t iy = v.y0; iy < v.y1; iy++)
+      for (int32_t ix = v.x0; ix < v.x1; ix++) {
+        const void *tap = qn_from(in, tap_of(g, &v, iy, ix), wide);
+        for (int32_t c = 0; c < g->in_c; c++)
+          qn_save(y, c, wide, qn_max(qn_load(tap, c, wide), qn_load(y, c, wide)));
+      }
+    for (int32_t c = 0; c < g->in_c; c++) qn_save(y, c, wide, qn_min(qn_load(y, c, wide), p->high));
+  }
+}
+
 void qn_kernel_max_pool_i8(const qn_pool_i8_params *p, const void *const *in, void *out,
                            void *scratch) {
   (void)scratch;
-  const qn_window *g = &p->g;
-  int8_t *y = out;
-  int8_t low = (int8_t)p->low, high = (int8_t)p->high;
-  for (int32_t pixel = 0; pixel < count_pixels(g); pixel++, y += g->in_c) {
-    view v = view_of(g, pixel);
-    for (int32_t c = 0; c < g->in_c; c++) y[c] = low;
-    for (int32_t iy = v.y0; iy < v.y1; iy++)
-      for (int32_t ix = v.x0; ix < v.x1; ix++) {
-        const int8_t *tap = (const int8_t *)in[0] + tap_of(g, &v, iy, ix);
-        for (int32_t c = 0; c < g->in_c; c++) y[c] = tap[c] > y[c] ? tap[c] : y[c];
-      }
-    for (int32_t c = 0; c < g->in_c; c++) y[c] = y[c] < high ? y[c] : high;
-  }
+  max_pool_int(p, in[0], out, 0);
+}
+
+void qn_kernel_max_pool_i16(const qn_pool_i8_params *p, const void *const *in, void *out,
+                            void *scratch) {
+  (void)scratch;
+  max_pool_int(p, in[0], out, 1);
 }

@@ -92,13 +92,23 @@ void qn_kernel_dequantize(const qn_dequantize_params *p, const void *const *in, 
 }
 
 /* y = x - x_zero, requantized, + y_zero, clamped: TFLite's Requantize (reference/requantize.h). */
+QN_INLINE void requantize_int(const qn_requantize_i8_params *p, const void *x, void *y,
+                              int32_t wide) {
+  for (int32_t i = 0; i < p->count; i++) {
+    int32_t real = qn_load(x, i, wide) - p->x_zero;
+    int32_t scaled = qn_requantize(real, p->mul, p->shr, (qn_contract)p->contract);
+    qn_save(y, i, wide, qn_store_value(scaled, p->y_zero, p->low, p->high));
+  }
+}
+
 void qn_kernel_requantize_i8(const qn_requantize_i8_params *p, const void *const *in, void *out,
                              void *scratch) {
   (void)scratch;
-  const int8_t *x = in[0];
-  int8_t *y = out;
-  for (int32_t i = 0; i < p->count; i++) {
-    int32_t scaled = qn_requantize(x[i] - p->x_zero, p->mul, p->shr, (qn_contract)p->contract);
-    y[i] = (int8_t)qn_store_value(scaled, p->y_zero, p->low, p->high);
-  }
+  requantize_int(p, in[0], out, 0);
+}
+
+void qn_kernel_requantize_i16(const qn_requantize_i8_params *p, const void *const *in, void *out,
+                              void *scratch) {
+  (void)scratch;
+  requantize_int(p, in[0], out, 1);
 }

@@ -24,10 +24,11 @@ QN_INLINE int32_t exp_of_difference(const qn_softmax_i8_params *p, int32_t diffe
 
 /* The sum of the exponentials of the row as Q12.19; from 4096 on, where every result is 0, the
  * largest number there is. */
-QN_INLINE int32_t sum_exps(const qn_softmax_i8_params *p, const int8_t *x, int32_t most) {
+QN_INLINE int32_t sum_exps(const qn_softmax_i8_params *p, const void *x, int32_t most,
+                           int32_t wide) {
   int32_t sum = 0;
   for (int32_t c = 0; c < p->columns; c++) {
-    int32_t difference = x[c] - most;
+    int32_t difference = qn_load(x, c, wide) - most;
     if (difference < p->diff_min) continue;
     int32_t e = qn_rounding_shift_right(exp_of_difference(p, difference), 12);
     sum = sum > INT32_MAX - e ? INT32_MAX : sum + e;
@@ -39,24 +40,35 @@ QN_INLINE int32_t sum_exps(const qn_softmax_i8_params *p, const int8_t *x, int32
  * row, those below diff_min count as nothing: e = exp(d * mul * 2^(left_shift - 31)),  Q5.26 ->
  * Q0.31 sum of e in Q12.19 = 2^(12 - zeros) * (1 + s), 0 <= s < 1, where zeros is its leading zeros
  *   y = e * (1 / (1 + s)) / 2^(35 - zeros) - 128, rounded, at most 127
- * The result's scale is 1/256, its zero point -128. */
-QN_INLINE void softmax_row_i8(const qn_softmax_i8_params *p, const int8_t *x, int8_t *y) {
-  int32_t most = -128;
-  for (int32_t c = 0; c < p->columns; c++) most = qn_max(most, x[c]);
-  int32_t sum = sum_exps(p, x, most);
-  int32_t zeros = sum > 0 ? __builtin_clz((uint32_t)sum) : 31, shift = 35 - zeros;
+ * The result's scale is 1/256, its zero point -128. int16 the same (TFLite's is made of tables, of
+ * fewer bits): 1/32768 and 0, so 7 bits more of y and no 128 less. */
+QN_INLINE void softmax_row(const qn_softmax_i8_params *p, const void *x, void *y, int32_t wide) {
+  int32_t most = qn_load(x, 0, wide), zero = wide ? 0 : -128, highest = wide ? 32767 : 127;
+  for (int32_t c = 1; c < p->columns; c++) most = qn_max(most, qn_load(x, c, wide));
+  int32_t sum = sum_exps(p, x, most, wide);
+  int32_t zeros = sum > 0 ? __builtin_clz((uint32_t)sum) : 31, shift = (wide ? 28 : 35) - zeros;
   int32_t scale = qn_one_over_one_plus((int32_t)((uint32_t)sum << zeros & INT32_MAX));
   for (int32_t c = 0; c < p->columns; c++) {
-    int32_t difference = x[c] - most, result = 0;
+    int32_t difference = qn_load(x, c, wide) - most, result = 0;
     if (difference >= p->diff_min && shift <= 31)
       result = qn_rounding_shift_right(qn_srdhm(scale, exp_of_difference(p, difference)), shift);
-    y[c] = (int8_t)qn_clamp(result - 128, -128, 127);
+    qn_save(y, c, wide, qn_clamp(result + zero, zero, highest));
   }
+}
+
+QN_INLINE void softmax_int(const qn_softmax_i8_params *p, const void *in, void *out, int32_t wide) {
+  for (int32_t r = 0; r < p->rows; r++)
+    softmax_row(p, qn_from(in, r * p->columns, wide), qn_into(out, r * p->columns, wide), wide);
 }
 
 void qn_kernel_softmax_i8(const qn_softmax_i8_params *p, const void *const *in, void *out,
                           void *scratch) {
   (void)scratch;
-  for (int32_t r = 0; r < p->rows; r++)
-    softmax_row_i8(p, (const int8_t *)in[0] + r * p->columns, (int8_t *)out + r * p->columns);
+  softmax_int(p, in[0], out, 0);
+}
+
+void qn_kernel_softmax_i16(const qn_softmax_i8_params *p, const void *const *in, void *out,
+                           void *scratch) {
+  (void)scratch;
+  softmax_int(p, in[0], out, 1);
 }

@@ -84,6 +84,27 @@ static void integer_contracts(void) {
   EXPECT(qn_requantize(MIN, MAX, 31, QN_CONTRACT_single), -1);
 }
 
+/* Accumulators of 64 bits, multipliers of 15: 0.5 is 2^14 of them, and 0x7FFF8000 / 2^31 rounds to
+ * 1, which has none: it is 0x7FFF / 2^15. */
+static void long_contracts(void) {
+  EXPECT(qn_requantize_long(1, HALF, 0, QN_CONTRACT_tflite), 1);  /*  0.5 */
+  EXPECT(qn_requantize_long(-1, HALF, 0, QN_CONTRACT_single), 0); /* -0.5 */
+  EXPECT(qn_requantize_long(6, HALF, 0, QN_CONTRACT_mulhi), 2);   /* 0.25 of 6: 1.5 */
+  EXPECT(qn_requantize_long(-6, HALF, 0, QN_CONTRACT_mulhi), -1);
+  EXPECT(qn_requantize_long((int64_t)1 << 46, HALF, 31, QN_CONTRACT_tflite), 1 << 14);
+  EXPECT(qn_requantize_long(-((int64_t)1 << 46), HALF, 31, QN_CONTRACT_tflite), -(1 << 14));
+  EXPECT(qn_requantize_long(1 << 16, 0x7FFF8000, 0, QN_CONTRACT_tflite), 65534);
+  EXPECT(qn_requantize_long(1 << 16, HALF + 0x7FFF, 0, QN_CONTRACT_tflite), 32768); /* dropped */
+  EXPECT(qn_requantize_long(1 << 16, HALF + 0x8000, 0, QN_CONTRACT_tflite), 32770);
+  EXPECT(qn_requantize_long(3, HALF, -7, QN_CONTRACT_tflite), 192);
+  EXPECT(qn_requantize_long(3, HALF, -99, QN_CONTRACT_tflite), 192); /* the nearest: -7 */
+  /* 2^40 + 1 has no float: 2^24 * 2^16, and the 1 is lost; times 2^-26 */
+  EXPECT(
+      qn_requantize_long(((int64_t)1 << 40) + 1, qn_bits_of_float(0x1p-26f), 0, QN_CONTRACT_float),
+      1 << 14);
+  EXPECT(qn_requantize_long(-5, qn_bits_of_float(0.5f), 0, QN_CONTRACT_float), -2); /* to even */
+}
+
 static int32_t scale_f32(int32_t acc, float m) {
   return qn_requantize(acc, qn_bits_of_float(m), 99, QN_CONTRACT_float);
 }
@@ -146,6 +167,11 @@ static int32_t define_mulhi(int32_t acc, int32_t mul, int32_t shr) {
   return wrap(floor_div(2 * ((wide)acc * mul) + unit, 2 * unit));
 }
 
+static int32_t define_long(int64_t acc, int32_t mul, int32_t n) {
+  wide half = mul >= 0x7FFF0000 ? 0x7FFF : floor_div((wide)mul + 0x8000, 0x10000);
+  return wrap(floor_div(2 * (acc * half) + power(n), 2 * power(n)));
+}
+
 static uint32_t next_random(uint64_t *state) {
   *state = *state * 6364136223846793005u + 1442695040888963407u;
   return (uint32_t)(*state >> 32);
@@ -166,6 +192,7 @@ int main(void) {
   high_product();
   rounding_shift();
   integer_contracts();
+  long_contracts();
   float_contract();
   stored_values();
   uint64_t state = 1;
@@ -176,6 +203,13 @@ int main(void) {
     EXPECT(qn_requantize(acc, mul, shr, QN_CONTRACT_single), define_single(acc, mul, shr));
     EXPECT(qn_requantize(acc, mul, shr, QN_CONTRACT_mulhi), define_mulhi(acc, mul, shr));
     qn_requantize(acc, mul, shr, QN_CONTRACT_float); /* any bits: nothing undefined */
+    int64_t sum = (int64_t)acc * (1 << (shr & 15));
+    EXPECT(qn_requantize_long(sum, mul, shr, QN_CONTRACT_tflite),
+           define_long(sum, mul, 15 + clamp(shr, -7, 31)));
+    EXPECT(qn_requantize_long(sum, mul, shr, QN_CONTRACT_mulhi),
+           define_long(sum, mul, 16 + clamp(shr, -7, 0)));
+    qn_requantize_long(sum * 32768, mul, shr, QN_CONTRACT_float);
+    qn_requantize_long(sum * 131072, mul, shr, QN_CONTRACT_single);
   }
   printf("contracts: %d failures\n", failures);
   return failures != 0;

@@ -1,8 +1,8 @@
 /* Convolution, depthwise convolution and matrix product against direct definitions, floats summed
  * in the promised order and so to the bit, over random shapes: every kind of padding, stride,
  * dilation, groups, multipliers, batch, per tensor and per channel, with and without bias, every
- * contract. Buffers have exactly the sizes that the kernels may touch, so that an address sanitizer
- * sees any other access.
+ * contract; inputs of 8 and 16 bits, sums of 32 and 64. Buffers have exactly the sizes that the
+ * kernels may touch, so that an address sanitizer sees any other access.
  *
  * Prints a checksum of all outputs: it must not depend on how the kernels were compiled. */
 #include "fixed.h"
@@ -29,6 +29,12 @@ static int8_t *random_i8(int64_t count) {
   int8_t *p = allocate(count, 1);
   for (int64_t i = 0; i < count; i++) p[i] = (int8_t)pick(-128, 127);
   return p;
+}
+
+static void *random_stored(int64_t count, int32_t wide) {
+  int16_t *p = wide ? allocate(count, 2) : NULL;
+  for (int64_t i = 0; wide && i < count; i++) p[i] = (int16_t)pick(-32768, 32767);
+  return wide ? (void *)p : random_i8(count);
 }
 
 static float *random_f32(int64_t count) {
@@ -105,14 +111,14 @@ static int64_t input_of(const qn_window *g, int depthwise, int64_t y, int32_t ky
 }
 
 /* The sum of products of output y, exactly. */
-static int64_t sum_window_i8(const qn_window *g, int depthwise, const int8_t *x, const int8_t *w,
-                             int32_t zero, int64_t y) {
+static int64_t sum_window_int(const qn_window *g, int depthwise, const void *x, int32_t wide,
+                              const int8_t *w, int32_t zero, int64_t y) {
   int64_t sum = 0, at, weight;
   for (int32_t ky = 0; ky < g->kernel_h; ky++)
     for (int32_t kx = 0; kx < g->kernel_w; kx++)
       for (int32_t i = 0; i < depth(g, depthwise); i++)
         if ((at = input_of(g, depthwise, y, ky, kx, i, &weight)) >= 0)
-          sum += (x[at] - zero) * w[weight];
+          sum += (qn_load(x, (int32_t)at, wide) - zero) * w[weight];
   return sum;
 }
 
@@ -140,42 +146,66 @@ static void random_scale(int32_t contract, int32_t *mul, int8_t *shr) {
     *mul = qn_bits_of_float((float)pick(1, 1 << 20) / (float)(1 << 28)), *shr = 0;
 }
 
-static void window_i8(int depthwise) {
-  qn_conv_i8_params p = {
-      random_window(depthwise),       pick(-128, 127), pick(-128, 127), -128, 127,
-      pick(0, QN_CONTRACT_COUNT - 1), pick(0, 1)};
-  const qn_window *g = &p.g;
+static qn_conv_i8_params random_params(int depthwise, int32_t wide) {
+  int32_t most = wide ? 32767 : 127;
+  qn_conv_i8_params p = {.g = random_window(depthwise),
+                         .x_zero = wide ? 0 : pick(-128, 127),
+                         .y_zero = wide ? 0 : pick(-128, 127),
+                         .low = -most - 1,
+                         .high = most,
+                         .contract = pick(0, QN_CONTRACT_COUNT - 1),
+                         .per_channel = pick(0, 1)};
+  p.long_sums = wide && pick(0, 1);
   if (pick(0, 1)) p.low = p.y_zero;
+  return p;
+}
+
+/* Stored result o of a sum without bias; mul and shr are the channel's. */
+static int64_t store_sum(const qn_conv_i8_params *p, int64_t sum, int32_t mul, int32_t shr) {
+  qn_contract contract = (qn_contract)p->contract;
+  int64_t want = p->long_sums ? qn_requantize_long(sum, mul, shr, contract)
+                              : qn_requantize((int32_t)(uint32_t)sum, mul, shr, contract);
+  want += p->y_zero;
+  return want < p->low ? p->low : want > p->high ? p->high : want;
+}
+
+static void window_int(int depthwise, int32_t wide) {
+  qn_conv_i8_params p = random_params(depthwise, wide);
+  const qn_window *g = &p.g;
   int64_t count = (int64_t)g->batch * g->out_h * g->out_w * g->out_c;
   int32_t k = g->kernel_h * g->kernel_w * depth(g, depthwise);
   int32_t scales = p.per_channel ? g->out_c : 1, has_bias = pick(0, 4) > 0;
-  int8_t *x = random_i8((int64_t)g->batch * g->in_h * g->in_w * g->in_c);
-  int8_t *w = random_i8((int64_t)g->out_c * k), *y = allocate(count, 1);
+  void *x = random_stored((int64_t)g->batch * g->in_h * g->in_w * g->in_c, wide);
+  int8_t *w = random_i8((int64_t)g->out_c * k);
+  void *y = allocate(count, 1 + wide);
   int32_t *b = allocate(g->out_c, sizeof(int32_t)), *mul = allocate(scales, sizeof(int32_t));
+  int64_t *long_b = allocate(g->out_c, sizeof(int64_t));
   int8_t *shr = allocate(scales, 1);
   void *scratch = allocate(k, sizeof(int16_t));
   int32_t big = pick(0, 9) ? 1000000 : INT32_MAX - 1; /* big: sums wrap */
-  for (int32_t i = 0; i < g->out_c; i++) b[i] = pick(-(big / 2), big / 2) * 2;
+  for (int32_t i = 0; i < g->out_c; i++) {
+    b[i] = pick(-(big / 2), big / 2) * 2;
+    long_b[i] = (int64_t)b[i] * pick(1, 1000);
+  }
   for (int32_t i = 0; i < scales; i++) random_scale(p.contract, &mul[i], &shr[i]);
   int needs_shr = p.contract != QN_CONTRACT_float && pick(0, 4) > 0;
-  const void *in[5] = {x, w, has_bias ? b : NULL, mul, needs_shr ? shr : NULL};
+  const void *bias = p.long_sums ? (void *)long_b : b;
+  const void *in[5] = {x, w, has_bias ? bias : NULL, mul, needs_shr ? shr : NULL};
   if (depthwise)
-    qn_kernel_depthwise_i8(&p, in, y, NULL);
+    (wide ? qn_kernel_depthwise_i16 : qn_kernel_depthwise_i8)(&p, in, y, NULL);
   else
-    qn_kernel_conv2d_i8(&p, in, y, scratch);
+    (wide ? qn_kernel_conv2d_i16 : qn_kernel_conv2d_i8)(&p, in, y, scratch);
   for (int64_t i = 0; i < count; i++) {
-    int32_t o = (int32_t)(i % g->out_c), s = p.per_channel ? o : 0;
-    int64_t sum = sum_window_i8(g, depthwise, x, w, p.x_zero, i);
-    int32_t acc = (int32_t)(uint32_t)(sum + (has_bias ? b[o] : 0));
-    int64_t want =
-        (int64_t)qn_requantize(acc, mul[s], needs_shr ? shr[s] : 0, (qn_contract)p.contract) +
-        p.y_zero;
-    want = want < p.low ? p.low : want > p.high ? p.high : want;
-    if (y[i] != want) fail(depthwise ? "depthwise_i8" : "conv2d_i8", i, y[i], (double)want, g);
+    int32_t o = (int32_t)(i % g->out_c), s = p.per_channel ? o : 0,
+            got = qn_load(y, (int32_t)i, wide);
+    int64_t sum = sum_window_int(g, depthwise, x, wide, w, p.x_zero, i);
+    if (has_bias) sum += p.long_sums ? long_b[o] : b[o];
+    int64_t want = store_sum(&p, sum, mul[s], needs_shr ? shr[s] : 0);
+    if (got != want) fail(depthwise ? "depthwise" : "conv2d", i, got, (double)want, g);
   }
-  digest(y, count);
+  digest(y, count * (1 + wide));
   cases++;
-  free(x), free(w), free(y), free(b), free(mul), free(shr), free(scratch);
+  free(x), free(w), free(y), free(b), free(long_b), free(mul), free(shr), free(scratch);
 }
 
 static void window_f32(int depthwise) {
@@ -293,7 +323,10 @@ static void product_i8(void) {
 
 int main(void) {
   for (int i = 0; i < 400; i++) {
-    for (int depthwise = 0; depthwise < 2; depthwise++) window_i8(depthwise), window_f32(depthwise);
+    for (int depthwise = 0; depthwise < 2; depthwise++) {
+      window_int(depthwise, 0), window_int(depthwise, 1);
+      window_f32(depthwise);
+    }
     product_f32();
     product_i8();
   }

@@ -1,6 +1,6 @@
 """Tensors for tests, without NumPy.
 
-samples.py make OUT.npy TYPE DIMS   noise, the same every time: TYPE i1 or f4, DIMS 8,4,4,2
+samples.py make OUT.npy TYPE DIMS   noise, the same every time: TYPE i1, i2 or f4, DIMS 8,4,4,2
 samples.py dense OUT.qn            a model whose weights are few different numbers: worth coding
 samples.py join OUT N A.npy...      raw bytes: sample 0 of each file, sample 1 of each, ...
 """
@@ -30,6 +30,8 @@ def make(path, kind, dims):
         values.append((state >> 16) % 256 - 128)
     if kind == "f4":
         write_npy(path, "<f4", dims, struct.pack(f"<{count}f", *(v / 32 for v in values)))
+    elif kind == "i2":
+        write_npy(path, "<i2", dims, struct.pack(f"<{count}h", *(256 * v + (97 * v) % 256 for v in values)))
     else:
         write_npy(path, "|i1", dims, struct.pack(f"<{count}b", *values))
 

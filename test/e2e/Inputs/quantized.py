@@ -15,7 +15,8 @@ data = f"{shared}/golden/{network}_float"
 labels = ["-l", f"{data}/labels.npy@{evaluate}"] if os.path.exists(f"{data}/labels.npy") else []
 
 command = ["quern", "eval", model, "--json", "--against", model, "-i", f"{data}/input.npy@{evaluate}", *labels,
-           "--quantize", limits.get("scheme", "int8"), "--calibrate", f"{data}/input.npy@{calibrate}", *options]
+           *([] if "--quantize" in options else ["--quantize", limits.get("scheme", "int8")]),
+           "--calibrate", f"{data}/input.npy@{calibrate}", *options]
 got = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 print(got)
 if "agreement" in limits:
