@@ -19,8 +19,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "layer_constants.h"
 #include "match.h"
-#include "passes.h"
 
 typedef struct {
   qn_module *m;
@@ -89,32 +89,11 @@ static bool is_clamped(const site *s) { return s->low > s->least || s->high < s-
 /* A stored value less its zero point is at most this. */
 static int64_t max_stored(const site *s) { return is_wide(s) ? 32768 : 255; }
 
-typedef struct {
-  int32_t mul, shr;
-  float scale; /* contract float: in place of both */
-} factor;
-
-/* A left shift leaves values of at most `largest` within an int32. */
-static bool has_room(int32_t shr, int64_t largest) {
-  return shr >= 0 || largest <= INT32_MAX >> -shr;
-}
-
-/* What fixed.h multiplies values of at most `largest` by; false where the contract has no such
- * multiplier or its left shift has no room. */
-static bool make_factor(qn_contract contract, double m, int64_t largest, factor *out) {
-  *out = (factor){0, 0, 0};
-  if (contract == QN_CONTRACT_float) {
-    out->scale = (float)m;
-    return isfinite(out->scale) && out->scale > 0;
-  }
-  return qn_split_multiplier(m, contract, &out->mul, &out->shr) && has_room(out->shr, largest);
-}
-
 /* x's scale over the result's, for requantize. TFLite Micro's relu divides in float32, its quantize
  * in double. */
-static bool make_ratio(const site *s, const qn_value *x, factor *out) {
+static bool make_ratio(const site *s, const qn_value *x, qn_multiplier *out) {
   double m = s->clamped ? (double)(x->type.q.scale / s->y->q.scale) : scale_of(x) / s->y->q.scale;
-  return make_factor(s->contract, m, max_stored(s), out);
+  return qn_make_factor(s->contract, m, max_stored(s), out);
 }
 
 /* ------------------------------------------------------------------ building */
@@ -145,7 +124,7 @@ static void copy_attrs(qn_op *to, qn_op *from) {
   }
 }
 
-static void set_factor(qn_op *op, factor k) {
+static void set_factor(qn_op *op, qn_multiplier k) {
   *(int32_t *)attr(op, "mul") = k.mul;
   *(int32_t *)attr(op, "shr") = k.shr;
   *(float *)attr(op, "scale") = k.scale;
@@ -181,7 +160,7 @@ static qn_op *add_before(site *s, qn_opcode code, qn_value *const *in, int count
   return op;
 }
 
-static outcome become_requantize(site *s, qn_value *x, factor k) {
+static outcome become_requantize(site *s, qn_value *x, qn_multiplier k) {
   set_factor(become(s, QN_OP_requantize, &x, 1), k);
   return DONE;
 }
@@ -196,7 +175,7 @@ static outcome finish_in_operand_scale(site *s, qn_opcode code, qn_value *const 
     copy_attrs(become(s, code, in, count), from);
     return DONE;
   }
-  factor k;
+  qn_multiplier k;
   if (!make_ratio(s, in[0], &k)) return STAYS;
   qn_op *op = add_before(s, code, in, count, &from->out->type, q);
   copy_attrs(op, from);
@@ -212,125 +191,17 @@ static qn_value *add_list(site *s, const char *suffix, qn_elem elem, int64_t cou
 
 /* ------------------------------------------------------------------ convolution, dense */
 
-typedef struct {
-  qn_value *x, *w;
-  int64_t channels;               /* of the result */
-  bool is_dense, channel_is_last; /* in w, else it is the first dim */
-} weighted;
-
 /* Weights: an int8 constant with zero 0, one scale or one per output channel. */
-static bool match_weighted(const site *s, const qn_op *op, weighted *out) {
+static qn_value *stored_weights(const qn_op *op) {
   const qn_op *weights = qn_def(op->in[1], QN_OP_dequantize);
-  out->x = stored(s, op->in[0]);
-  out->w = weights ? weights->in[0] : NULL;
-  out->channels = op->out->type.dim[op->out->type.rank - 1];
-  out->is_dense = op->code == QN_OP_dense;
-  out->channel_is_last = op->code == QN_OP_depthwise_conv2d;
-  if (!out->x || !out->w || out->w->kind != QN_CONST) return false;
-  const qn_quant *q = &out->w->type.q;
-  int axis = out->channel_is_last ? out->w->type.rank - 1 : 0;
-  return out->w->type.elem == QN_i8 && (q->scales ? q->axis == axis : q->zero == 0);
-}
-
-/* The real value of the accumulator's 1. */
-static double unit_of(const weighted *p, int64_t channel) {
-  return scale_of(p->x) * (double)qn_scale_at(&p->w->type, channel);
-}
-
-/* m = x*w/y in double; of a dense with one weight scale, x*w in float32 and the rest in double. */
-static double weighted_multiplier(const site *s, const weighted *p, int64_t channel) {
-  double unit = unit_of(p, channel);
-  if (p->is_dense && (!p->w->type.q.scales || p->channels == 1)) unit = (float)unit;
-  return unit / s->y->q.scale;
-}
-
-/* int64 accumulators are at most this: what fixed.h multiplies exactly. */
-#define MOST_LONG 0x1p46
-
-/* Element c of the bias in the accumulator's unit. The integers of an int32 bias with that very
- * scale are taken as they are; other biases are rounded, ties away from zero. */
-static bool store_bias(const qn_value *b, int64_t c, double unit, int64_t *out) {
-  double real = 0;
-  if (b && qn_reals(b)) {
-    real = qn_reals(b)[c];
-  } else if (b) {
-    const qn_op *op = qn_def(b, QN_OP_dequantize);
-    if (!op || op->in[0]->kind != QN_CONST || op->in[0]->type.elem != QN_i32) return false;
-    const qn_type *t = &op->in[0]->type;
-    int32_t at = ((const int32_t *)op->in[0]->data)[c];
-    double scale = qn_scale_at(t, c);
-    if (t->q.zero == 0 && fabs(scale - unit) <= 1e-6 * unit) {
-      *out = at;
-      return true;
-    }
-    real = ((double)at - t->q.zero) * scale;
-  }
-  double rounded = round(real / unit);
-  if (!(fabs(rounded) <= MOST_LONG)) return false;
-  *out = (int64_t)rounded;
-  return true;
-}
-
-/* The largest accumulator of a channel: every input as far from its zero point as can be. */
-static int64_t largest_sum(const site *s, const weighted *p, int64_t channel, int64_t bias) {
-  const int8_t *w = p->w->data;
-  int64_t sum = 0, count = qn_count(&p->w->type) / p->channels;
-  int64_t first = p->channel_is_last ? channel : channel * count;
-  int64_t step = p->channel_is_last ? p->channels : 1;
-  for (int64_t i = 0; i < count; i++) sum += abs(w[first + i * step]);
-  return max_stored(s) * sum + llabs(bias);
-}
-
-/* A layer's constants. */
-typedef struct {
-  int64_t *bias;
-  bool long_sums; /* which int32 does not always hold */
-  int64_t count;  /* of mul and shr */
-  int32_t *mul;   /* of contract float: the bits of floats */
-  int8_t *shr;
-  bool shifts; /* shr is needed */
-} layer_constants;
-
-/* False where int32 is too short and int64 no way out. int8 sums may wrap: who wrote such a layer
- * means it. */
-static bool choose_sums(const site *s, const weighted *p, layer_constants *k) {
-  bool fits = true;
-  for (int64_t c = 0; c < p->channels; c++) {
-    int64_t largest = is_wide(s) ? largest_sum(s, p, c, k->bias[c]) : llabs(k->bias[c]);
-    fits = fits && largest <= INT32_MAX;
-    if ((double)largest > MOST_LONG) return false;
-  }
-  k->long_sums = !fits;
-  return fits || is_wide(s);
-}
-
-/* What fixed.h multiplies int64 accumulators by. */
-static bool make_long_factor(qn_contract contract, double m, factor *out) {
-  if (!make_factor(contract, m, 0, out)) return false;
-  return contract == QN_CONTRACT_float || out->shr >= -7;
-}
-
-/* mul and shr for operands 3 and 4. */
-static bool make_multipliers(const site *s, const weighted *p, layer_constants *out) {
-  out->shifts = s->contract == QN_CONTRACT_tflite || s->contract == QN_CONTRACT_single;
-  for (int64_t c = 0; c < p->channels; c++) {
-    factor k;
-    double m = weighted_multiplier(s, p, c);
-    bool made = out->long_sums
-                    ? make_long_factor(s->contract, m, &k)
-                    : make_factor(s->contract, m, largest_sum(s, p, c, out->bias[c]), &k);
-    if (!made) return false;
-    int64_t at = out->count == 1 ? 0 : c;
-    out->mul[at] = k.mul;
-    if (s->contract == QN_CONTRACT_float) memcpy(&out->mul[at], &k.scale, sizeof k.scale);
-    out->shr[at] = (int8_t)k.shr;
-    out->shifts = out->shifts || k.shr != 0;
-  }
-  return true;
+  qn_value *w = weights ? weights->in[0] : NULL;
+  if (!w || w->kind != QN_CONST || w->type.elem != QN_i8) return NULL;
+  int axis = op->code == QN_OP_depthwise_conv2d ? w->type.rank - 1 : 0;
+  return (w->type.q.scales ? w->type.q.axis == axis : w->type.q.zero == 0) ? w : NULL;
 }
 
 /* The bias as an operand: i64 for long sums, else i32. */
-static qn_value *add_bias(site *s, const layer_constants *k, int64_t channels) {
+static qn_value *add_bias(site *s, const qn_layer_constants *k, int64_t channels) {
   if (k->long_sums) return add_list(s, "b", QN_i64, channels, k->bias);
   int32_t *bias = qn_alloc(&s->m->arena, (size_t)channels * sizeof *bias);
   for (int64_t c = 0; c < channels; c++) bias[c] = (int32_t)k->bias[c];
@@ -350,20 +221,20 @@ static qn_opcode integer_code(qn_opcode code) {
 }
 
 static outcome fuse_conv(site *s, qn_op *op) {
-  weighted p;
-  if (!match_weighted(s, op, &p)) return STAYS;
-  const qn_value *b = op->in_count > 2 ? op->in[2] : NULL;
-  layer_constants k = {.count = p.w->type.q.scales ? p.channels : 1};
-  k.bias = qn_alloc(&s->m->arena, (size_t)p.channels * sizeof *k.bias);
-  k.mul = qn_alloc(&s->m->arena, (size_t)k.count * sizeof *k.mul);
-  k.shr = qn_alloc(&s->m->arena, (size_t)k.count * sizeof *k.shr);
-  for (int64_t c = 0; c < p.channels; c++) {
-    if (!store_bias(b, c, unit_of(&p, c), &k.bias[c])) return STAYS;
-  }
-  if (!choose_sums(s, &p, &k) || !make_multipliers(s, &p, &k)) return STAYS;
+  qn_value *x = stored(s, op->in[0]), *w = stored_weights(op);
+  if (!x || !w) return STAYS;
+  qn_layer_reals reals = {.op = op,
+                          .x = &x->type,
+                          .w = w,
+                          .y = s->y,
+                          .contract = s->contract,
+                          .largest = max_stored(s)};
+  qn_layer_constants k;
+  if (!qn_make_layer_constants(&s->m->arena, &reals, &k)) return STAYS;
   narrow_by_activation(s, op);
   qn_elem elem = s->contract == QN_CONTRACT_float ? QN_f32 : QN_i32;
-  qn_value *in[] = {p.x, p.w, add_bias(s, &k, p.channels), add_list(s, "mul", elem, k.count, k.mul),
+  qn_value *in[] = {x, w, add_bias(s, &k, s->y->dim[s->y->rank - 1]),
+                    add_list(s, "mul", elem, k.count, k.mul),
                     k.shifts ? add_list(s, "shr", QN_i8, k.count, k.shr) : NULL};
   copy_attrs(become(s, integer_code(op->code), in, k.shifts ? 5 : 4), op);
   return DONE;
@@ -374,28 +245,30 @@ static outcome fuse_conv(site *s, qn_op *op) {
 /* m = a*b/y, a*b in float32. */
 static outcome fuse_matmul(site *s, qn_op *op) {
   qn_value *in[] = {stored(s, op->in[0]), stored(s, op->in[1])};
-  factor k;
+  qn_multiplier k;
   if (!in[0] || !in[1] || is_wide(s)) return STAYS;
   float product = in[0]->type.q.scale * in[1]->type.q.scale;
   int64_t largest = max_stored(s) * max_stored(s) * in[0]->type.dim[in[0]->type.rank - 1];
-  if (!make_factor(s->contract, (double)product / s->y->q.scale, largest, &k)) return STAYS;
+  if (!qn_make_factor(s->contract, (double)product / s->y->q.scale, largest, &k)) return STAYS;
   qn_op *q = become(s, QN_OP_qmatmul, in, 2);
   copy_attrs(q, op);
   set_factor(q, k);
   return DONE;
 }
 
-/* twice = 2*max(a, b); mul[0], mul[1] of a/twice, b/twice; mul[2] of twice / (2^20 * y), of int16
- * 2^15, which must be below 1. add divides in double, sub in float32. */
+/* Bits that a sum carries more on the way: as many as an int32 has room for. */
 static int32_t sum_shift(const site *s) { return is_wide(s) ? 15 : 20; }
 
-static bool make_sum_factors(const site *s, const qn_value *const *in, bool in_float, factor k[3]) {
+/* twice = 2*max(a, b); mul[0], mul[1] of a/twice, b/twice; mul[2] of twice / (2^20 * y), of int16
+ * 2^15, which must be below 1. add divides in double, sub in float32. */
+static bool make_sum_factors(const site *s, const qn_value *const *in, bool in_float,
+                             qn_multiplier k[3]) {
   double a = scale_of(in[0]), b = scale_of(in[1]), twice = 2 * (a > b ? a : b);
   double m[3] = {a / twice, b / twice, twice / (ldexp(1, sum_shift(s)) * s->y->q.scale)};
   for (int i = 0; i < 3; i++) {
     double exact = m[i];
     if (in_float) exact = (float)exact;
-    if (exact >= 1 || !make_factor(s->contract, exact, max_stored(s) << sum_shift(s), &k[i]))
+    if (exact >= 1 || !qn_make_factor(s->contract, exact, max_stored(s) << sum_shift(s), &k[i]))
       return false;
   }
   return true;
@@ -403,11 +276,11 @@ static bool make_sum_factors(const site *s, const qn_value *const *in, bool in_f
 
 static outcome fuse_add(site *s, qn_op *op) {
   qn_value *in[] = {stored(s, op->in[0]), stored(s, op->in[1])};
-  factor k[3] = {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}};
+  qn_multiplier k[3] = {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}};
   if (!in[0] || !in[1]) return STAYS;
   if (s->contract == QN_CONTRACT_float) {
     for (int i = 0; i < 2; i++) {
-      if (!make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, max_stored(s), &k[i]))
+      if (!qn_make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, max_stored(s), &k[i]))
         return STAYS;
     }
   } else if (!make_sum_factors(s, (const qn_value *const *)in, op->code == QN_OP_sub, k)) {
@@ -427,10 +300,10 @@ static outcome fuse_add(site *s, qn_op *op) {
 /* m = a*b/y in double. */
 static outcome fuse_mul(site *s, qn_op *op) {
   qn_value *in[] = {stored(s, op->in[0]), stored(s, op->in[1])};
-  factor k;
+  qn_multiplier k;
   if (!in[0] || !in[1]) return STAYS;
   double m = scale_of(in[0]) * scale_of(in[1]) / s->y->q.scale;
-  if (!make_factor(s->contract, m, max_stored(s) * max_stored(s), &k)) return STAYS;
+  if (!qn_make_factor(s->contract, m, max_stored(s) * max_stored(s), &k)) return STAYS;
   narrow_by_activation(s, op);
   set_factor(become(s, QN_OP_qmul, in, 2), k);
   return DONE;
@@ -449,21 +322,21 @@ static outcome fuse_pool(site *s, qn_op *op) {
 /* m = x/y, and the division by the count folded in: for mulhi and float exactly; else as TFLite
  * does, with the largest shift that keeps mul in 31 bits and shr at most 31:
  *   shift = min(floor(log2(count)), 32, 31 - shr);  mul = floor(mul * 2^shift / count) */
-static bool make_mean_factor(const site *s, double m, int64_t count, factor *out) {
+static bool make_mean_factor(const site *s, double m, int64_t count, qn_multiplier *out) {
   qn_contract contract = s->contract;
   if (contract == QN_CONTRACT_float || contract == QN_CONTRACT_mulhi)
-    return make_factor(contract, m / (double)count, max_stored(s) * count, out);
-  if (!make_factor(contract, m, 0, out)) return false;
+    return qn_make_factor(contract, m / (double)count, max_stored(s) * count, out);
+  if (!qn_make_factor(contract, m, 0, out)) return false;
   int shift = 0;
   while (shift < 32 && shift < 31 - out->shr && count >> (shift + 1)) shift++;
   out->mul = (int32_t)((out->mul * ((int64_t)1 << shift)) / count);
   out->shr += shift;
-  return has_room(out->shr, max_stored(s) * count);
+  return qn_has_room(out->shr, max_stored(s) * count);
 }
 
 static outcome fuse_mean(site *s, qn_op *op) {
   qn_value *x = stored(s, op->in[0]);
-  factor k;
+  qn_multiplier k;
   int64_t count = qn_count(&op->in[0]->type) / qn_count(&op->out->type);
   if (!x || count > qn_max_summands(s->y->elem)) return STAYS;
   double m = scale_of(x) / s->y->q.scale;
@@ -527,7 +400,7 @@ static bool drop(site *s, qn_value *x) {
 /* quantize(dequantize(x)), clamps between. */
 static outcome fuse_requantize(site *s, qn_op *op) {
   qn_value *x = stored(s, op->out);
-  factor k;
+  qn_multiplier k;
   if (!x) return STAYS;
   if (qn_same_quant(&x->type.q, &s->y->q) && !is_clamped(s) && drop(s, x)) return DONE;
   return make_ratio(s, x, &k) ? become_requantize(s, x, k) : STAYS;
@@ -546,10 +419,10 @@ static bool pad_value_fits(const site *s, const qn_op *op, const qn_value *x) {
 /* Operands of different scales: each in y's. */
 static bool align_scales(site *s, qn_value **in, int count) {
   bool all_same = true;
-  factor k[QN_MAX_IN];
+  qn_multiplier k[QN_MAX_IN];
   for (int i = 0; i < count; i++) {
     all_same = all_same && qn_same_quant(&in[0]->type.q, &in[i]->type.q);
-    if (!make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, max_stored(s), &k[i]))
+    if (!qn_make_factor(s->contract, scale_of(in[i]) / s->y->q.scale, max_stored(s), &k[i]))
       return false;
   }
   for (int i = 0; i < count && !all_same; i++) {

@@ -48,3 +48,14 @@ bool qn_split_multiplier(double m, qn_contract contract, int32_t *out_mul, int32
   default: return false; /* float multiplies with m itself */
   }
 }
+
+bool qn_has_room(int32_t shr, int64_t largest) { return shr >= 0 || largest <= INT32_MAX >> -shr; }
+
+bool qn_make_factor(qn_contract contract, double m, int64_t largest, qn_multiplier *out) {
+  *out = (qn_multiplier){0, 0, 0};
+  if (contract == QN_CONTRACT_float) {
+    out->scale = (float)m;
+    return isfinite(out->scale) && out->scale > 0;
+  }
+  return qn_split_multiplier(m, contract, &out->mul, &out->shr) && qn_has_room(out->shr, largest);
+}

@@ -51,6 +51,17 @@ void qn_drop_plan(qn_module *m);
  * Returns false when m is not finite, negative, or too large for the contract. */
 bool qn_split_multiplier(double m, qn_contract contract, int32_t *out_mul, int32_t *out_shr);
 
+/* What the functions of fixed.h multiply with. */
+typedef struct {
+  int32_t mul, shr;
+  float scale; /* contract float: in place of both */
+} qn_multiplier;
+/* A left shift by -shr leaves values of at most `largest` within an int32. */
+bool qn_has_room(int32_t shr, int64_t largest);
+/* m for values of at most `largest`; false where the contract has no such multiplier or its left
+ * shift has no room. */
+bool qn_make_factor(qn_contract contract, double m, int64_t largest, qn_multiplier *out);
+
 /* -- lookup_table.c: an int8 -> int8 function as a table, index stored value + 128.
  * logistic, tanh, leaky_relu, hard_swish from x's quantization to y's, under `contract`: tflite,
  * single and mulhi give TFLite Micro's integer reference kernels, float gives the rounded real function. */
