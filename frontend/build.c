@@ -15,7 +15,9 @@
 #include <string.h>
 #include "frontend.h"
 
-static bool is_real(char letter) { return letter == 'f' || letter == 'a' || letter == '*'; }
+static bool is_real(char letter) {
+  return letter == 'f' || letter == 'p' || letter == 'a' || letter == '*';
+}
 
 static char result_letter(qn_opcode code) { return strchr(qn_ops[code].sig, ':')[1]; }
 

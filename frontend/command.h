@@ -181,6 +181,10 @@ typedef struct {
   bool recovery_chosen; /* by the user; else what suits the scheme */
   qn_texts ranges; /* LOW:HIGH of what each input can be; none: not said */
 } qn_quantization;
+const char *qn_activation_name(qn_activation_form form);
+/* A row of the schemes by its number, in order of cost; false: there is none. */
+bool qn_scheme_row(int i, const char **out_name, qn_weight_form *weights,
+                   qn_activation_form *activations);
 /* From --quantize, --config, --io, --calibrate and the section `quantize` of m's YAML file. Layers
  * to keep float are looked up in m as it was read. */
 qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization *out) QN_MUST_CHECK;
@@ -269,6 +273,35 @@ qn_status qn_prepare_float(qn_module *m, const qn_pass_options *passes) QN_MUST_
 qn_status qn_quantize(const qn_options *o, qn_module *m) QN_MUST_CHECK;
 /* The same once it is known what is asked for, and the search is done. */
 qn_status qn_apply_quantization(const qn_options *o, const qn_quantization *q, qn_module *m) QN_MUST_CHECK;
+
+/* -- judge.c: candidates of a search, judged on calibration samples that are held back. */
+typedef struct {
+  double drop; /* points */
+  double sqnr; /* dB, of the results against the float model's */
+} qn_verdict;
+typedef struct {
+  qn_options o;
+  const char *path;
+  const qn_quantization *q; /* what the user asked for */
+  qn_arena *a;
+  qn_texts fit, judge;   /* the calibration samples to quantize with, and to judge by */
+  int64_t samples;       /* of the latter */
+  const double *labels;  /* of those; NULL: the float model's answers count */
+  const void *reference; /* the float model's first result for them */
+  qn_type type;          /* of that */
+  bool classes, probabilities;
+  int64_t float_right;
+} qn_judge;
+/* For the model in the file `path`, which is also loaded into `again`, as it is before it is
+ * calibrated. out lives in a. */
+qn_status qn_open_judge(const qn_options *o, const qn_quantization *q, const char *path,
+                        qn_arena *a, qn_module *again, qn_judge *out) QN_MUST_CHECK;
+/* Quantizes, wins accuracy back, compiles, runs and judges. */
+qn_status qn_try_scheme(const qn_judge *j, const qn_scheme *scheme, qn_verdict *out) QN_MUST_CHECK;
+
+/* -- auto.c: the cheapest scheme that holds q->max_drop, with the recoveries that it needs, into q,
+ *    for the model in m's file; none: q->on is false. Prints why to standard error. */
+qn_status qn_search_scheme(const qn_options *o, qn_module *m, qn_quantization *q) QN_MUST_CHECK;
 
 /* -- search.c: sets the levels of q's layers as q->search says, for the model in m's file; prints
  *    why to standard error. */

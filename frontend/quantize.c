@@ -3,8 +3,9 @@
  *
  * What is observed must be what is quantized: so batch norms, pads and activations are folded
  * first, and a file of statistics fits only the model that these passes leave. equalize is one of
- * them where the scheme asks for it. The other recoveries compare the quantized network, layer by
- * layer, with the float one, which stands beside it as @teacher until they are done. */
+ * them where the scheme asks for it. Weights of 16 bits need nothing else. The other recoveries
+ * compare the quantized network, layer by layer, with the float one, which stands beside it as
+ * @teacher until they are done. */
 #include "command.h"
 
 enum { FEW_LEVELS = 31 }; /* of weights, on either side of 0 */
@@ -80,6 +81,7 @@ qn_status qn_apply_quantization(const qn_options *o, const qn_quantization *q, q
   passes.scheme = &scheme;
   QN_TRY(qn_set_input_ranges(m, &q->ranges));
   QN_TRY(qn_prepare_float(m, &passes));
+  if (qn_is_halved(&q->scheme)) return qn_run_passes(m, "halve-weights,dce", &passes);
   QN_TRY(qn_check_quantizable(m, &q->scheme));
   QN_TRY(qn_open_calibration(o, m, &q->files, &calibration, &passes));
   if (passes.sampler && !q->recovery_chosen) choose_recovery(&scheme);
@@ -98,6 +100,9 @@ qn_status qn_quantize(const qn_options *o, qn_module *m) {
     return qn_io_error("quern", "%s without --quantize, --config or a section 'quantize'",
                        o->calibrate.count ? "--calibrate" : "--input-range");
   if (!q.on) return QN_OK;
-  if (q.search != QN_SEARCH_none) QN_TRY(qn_search_levels(o, m, &q));
-  return qn_apply_quantization(o, &q, m);
+  if (q.search == QN_SEARCH_auto)
+    QN_TRY(qn_search_scheme(o, m, &q));
+  else if (q.search != QN_SEARCH_none)
+    QN_TRY(qn_search_levels(o, m, &q));
+  return q.on ? qn_apply_quantization(o, &q, m) : QN_OK;
 }

@@ -74,6 +74,17 @@ static qn_status read_word(reader *r, const qn_node *n, const char *what, const 
 
 /* ------------------------------------------------------------------ keys */
 
+const char *qn_activation_name(qn_activation_form form) { return activation_names[form]; }
+
+bool qn_scheme_row(int i, const char **out_name, qn_weight_form *weights,
+                   qn_activation_form *activations) {
+  if (i < 0 || i >= (int)(sizeof scheme_weights / sizeof *scheme_weights)) return false;
+  *out_name = scheme_names[i];
+  *weights = scheme_weights[i];
+  *activations = scheme_activations[i];
+  return true;
+}
+
 /* A row of the schemes or, behind them, of the searches, which start from int8. */
 static void set_scheme(qn_quantization *out, int i) {
   const int schemes = sizeof scheme_weights / sizeof *scheme_weights;
@@ -435,7 +446,19 @@ static qn_status read_guard(const qn_options *o, qn_quantization *out) {
     return qn_io_error("quern", "--max-drop '%s' is no number from 0 to 100", o->max_drop);
   const char *flag = o->max_drop ? "--max-drop" : "--calibrate-labels";
   if ((o->max_drop || o->calibrate_labels) && out->search == QN_SEARCH_none)
-    return qn_io_error("quern", "%s is for a search: --quantize mixed or fewest", flag);
+    return qn_io_error("quern", "%s is for a search: --quantize mixed, fewest or auto", flag);
+  return QN_OK;
+}
+
+/* What goes together. */
+static qn_status check_forms(const qn_scheme *s) {
+  if (qn_is_halved(s) != (s->activations == QN_ACTIVATION_FORM_float))
+    return qn_io_error("quern", "weights %s do not go with activations %s",
+                       weight_names[s->weights], activation_names[s->activations]);
+  for (int i = 0; i < QN_RECOVERY_COUNT; i++)
+    if (qn_is_halved(s) && s->recover[i] && i != QN_RECOVERY_equalize)
+      return qn_io_error("quern", "'%s' is for integers, weights are %s", recovery_names[i],
+                         weight_names[s->weights]);
   return QN_OK;
 }
 
@@ -451,10 +474,11 @@ qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization
     set_io(out, stored);
   }
   const char *stored = activation_names[out->scheme.activations];
-  if (out->scheme.stored_io && strcmp(out->io, stored) != 0)
+  if (out->scheme.stored_io && out->search != QN_SEARCH_auto && strcmp(out->io, stored) != 0)
     return qn_io_error("quern", "inputs and outputs cannot be %s (--io), activations are %s",
                        out->io, stored);
   if (o->recover) QN_TRY(read_recover_option(&m->arena, o->recover, out));
+  QN_TRY(check_forms(&out->scheme));
   if (o->calibrate.count) out->files = o->calibrate;
   if (o->input_range.count) out->ranges = o->input_range;
   return read_guard(o, out);

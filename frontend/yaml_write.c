@@ -80,7 +80,9 @@ static void put_number(FILE *to, double x, bool real) {
 
 /* ------------------------------------------------------------------ layers from ops */
 
-static bool is_real(char letter) { return letter == 'f' || letter == 'a' || letter == '*'; }
+static bool is_real(char letter) {
+  return letter == 'f' || letter == 'p' || letter == 'a' || letter == '*';
+}
 
 static char result_letter(qn_opcode code) { return strchr(qn_ops[code].sig, ':')[1]; }
 

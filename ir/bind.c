@@ -63,6 +63,12 @@ static int32_t contract_of(const qn_op *op) {
 #define BY_WIDTH(op, name)                                                                         \
   (type_of(op, 0)->elem == QN_i16 ? QN_KERNEL_##name##_i16 : QN_KERNEL_##name##_i8)
 
+/* The kernel for weights as they are stored. */
+#define BY_WEIGHTS(op, name)                                                                       \
+  (type_of(op, 1)->elem == QN_f16    ? QN_KERNEL_##name##_f16                                      \
+   : type_of(op, 1)->elem == QN_bf16 ? QN_KERNEL_##name##_bf16                                     \
+                                     : QN_KERNEL_##name##_f32)
+
 /* What ops that scale a tensor by one number have in their attributes. */
 typedef struct {
   int32_t low, high, contract, mul, shr;
@@ -171,13 +177,13 @@ static void bind_float_window(const qn_op *op, qn_call *c, qn_kernel kernel) {
 }
 
 static void bind_conv(const qn_op *op, qn_call *c) {
-  bind_float_window(op, c, QN_KERNEL_conv2d_f32);
+  bind_float_window(op, c, BY_WEIGHTS(op, conv2d));
 }
 static void bind_depthwise(const qn_op *op, qn_call *c) {
-  bind_float_window(op, c, QN_KERNEL_depthwise_f32);
+  bind_float_window(op, c, BY_WEIGHTS(op, depthwise));
 }
 static void bind_dense(const qn_op *op, qn_call *c) {
-  bind_float_window(op, c, QN_KERNEL_conv2d_f32);
+  bind_float_window(op, c, BY_WEIGHTS(op, conv2d));
 }
 
 static void bind_int_window(const qn_op *op, qn_call *c, qn_kernel kernel) {
@@ -528,7 +534,8 @@ static int64_t patch_count(const qn_window *g) {
 }
 
 /* What the kernels use between their start and end; other kernels use nothing.
- *   conv2d_f32   the patch under one result pixel, floats: kernel_h*kernel_w*in_c/groups
+ *   conv2d_f32   the patch under one result pixel, floats: kernel_h*kernel_w*in_c/groups;
+ *                so conv2d_f16, conv2d_bf16
  *   conv2d_i8    the same, int16; so conv2d_i16
  *   avg_pool_i8  an int32 accumulator per channel; so avg_pool_i16
  *   matmul_i8    a row of k int16 */
@@ -536,10 +543,13 @@ static int64_t scratch_bytes(const qn_op *op, const qn_call *c) {
   int64_t bytes = 0;
   switch (c->kernel) {
   case QN_KERNEL_conv2d_f32:
+  case QN_KERNEL_conv2d_f16:
+  case QN_KERNEL_conv2d_bf16:
   case QN_KERNEL_conv2d_i8:
   case QN_KERNEL_conv2d_i16: {
     qn_window g = qn_window_of(op);
-    bytes = (c->kernel == QN_KERNEL_conv2d_f32 ? 4 : 2) * patch_count(&g);
+    bytes = elem_bytes(type_of(op, 0)) * patch_count(&g);
+    if (type_of(op, 0)->elem == QN_i8) bytes *= 2;
     break;
   }
   case QN_KERNEL_avg_pool_i8:
@@ -571,6 +581,10 @@ int64_t qn_macs(const qn_op *op) {
   case QN_KERNEL_conv2d_f32:
   case QN_KERNEL_conv2d_i8:
   case QN_KERNEL_conv2d_i16:
+  case QN_KERNEL_conv2d_f16:
+  case QN_KERNEL_conv2d_bf16:
+  case QN_KERNEL_depthwise_f16:
+  case QN_KERNEL_depthwise_bf16:
   case QN_KERNEL_depthwise_f32:
   case QN_KERNEL_depthwise_i8:
   case QN_KERNEL_depthwise_i16: {

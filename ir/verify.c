@@ -172,6 +172,10 @@ static const char *check_letter(char letter, const qn_value *v) {
   const qn_type *t = &v->type;
   switch (letter) {
   case 'f': return t->elem == QN_f32 ? NULL : "f32";
+  case 'p':
+    if (t->elem == QN_f32) return NULL;
+    return v->kind == QN_CONST && qn_elem_is_float(t->elem) ? NULL
+                                                            : "f32, or a constant f16 or bf16";
   case 'i': return t->elem == QN_i32 ? NULL : "i32";
   case 'q': return t->elem == QN_i8 && has_one_scale(t) ? NULL : "i8 with one scale";
   case 'h':

@@ -53,7 +53,7 @@ static family family_of(const qn_op *op) { return families[op->code]; }
 
 /* ------------------------------------------------------------------ which ops */
 
-static bool is_kept(const qn_scheme *s, const qn_op *op) {
+bool qn_is_kept(const qn_scheme *s, const qn_op *op) {
   for (int i = 0; i < s->keep_count; i++) {
     if (strcmp(s->keep[i], op->out->name) == 0 || strcmp(s->keep[i], qn_ops[op->code].name) == 0)
       return true;
@@ -69,7 +69,7 @@ static bool is_constant(const qn_value *v) {
 
 static bool has_integer_form(const qn_scheme *s, const qn_op *op) {
   family k = family_of(op);
-  if (k == FAMILY_none || k == FAMILY_requantize || is_kept(s, op)) return false;
+  if (k == FAMILY_none || k == FAMILY_requantize || qn_is_kept(s, op)) return false;
   if (qn_activation_elem(s) == QN_i16 && (k == FAMILY_matmul || k == FAMILY_lookup)) return false;
   if (op->out->type.elem != QN_f32) return false;
   for (int i = 1; k == FAMILY_conv && i < op->in_count; i++)

@@ -127,6 +127,8 @@ void qn_choose_range(const qn_statistic *s, const qn_scheme *scheme, float out[2
 
 /* -- scales.c */
 qn_elem qn_activation_elem(const qn_scheme *scheme);
+/* Weights of 16 bits, all else float: no samples, no ranges. */
+bool qn_is_halved(const qn_scheme *scheme);
 /* Zero points are 0: by the user's wish or by the form. */
 bool qn_is_symmetric(const qn_scheme *scheme);
 /* Steps between the least and the greatest stored activation: 255 of int8, 254 when symmetric. */
@@ -147,7 +149,10 @@ int32_t qn_weight_most(const qn_scheme *scheme, const qn_op *op);
 void qn_quantize_constants(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme,
                            int32_t most);
 
-/* -- insert_qdq.c: an error when the scheme finds nothing to do: the model is integer already, or no
+/* -- insert_qdq.c */
+/* Whether the scheme leaves op float, by name or by kind. */
+bool qn_is_kept(const qn_scheme *scheme, const qn_op *op);
+/* An error when the scheme finds nothing to do: the model is integer already, or no
  *    layer can or may be. */
 qn_status qn_check_quantizable(qn_module *m, const qn_scheme *scheme) QN_MUST_CHECK;
 

@@ -13,6 +13,10 @@ qn_elem qn_activation_elem(const qn_scheme *scheme) {
   return elems[scheme->activations];
 }
 
+bool qn_is_halved(const qn_scheme *scheme) {
+  return scheme->weights == QN_WEIGHT_FORM_fp16 || scheme->weights == QN_WEIGHT_FORM_bf16;
+}
+
 bool qn_is_symmetric(const qn_scheme *scheme) {
   return scheme->symmetric || scheme->activations == QN_ACTIVATION_FORM_int16;
 }

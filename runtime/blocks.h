@@ -44,20 +44,22 @@ QN_INLINE int64_t qn_dot_long(const int16_t *x, const int8_t *w, int32_t count) 
   return sum;
 }
 
-/* y[r] = sum over k of x[k] * w[r*count + k] for `rows` (at most QN_DOTS) rows of w. Floats are
- * summed strictly in order of k, as TFLite's reference kernels do, so that results are theirs to
- * the bit and do not depend on the target's vectors; the rows are what can run side by side, and
+/* y[r] = sum over k of x[k] * w[first + r*count + k] for `rows` (at most QN_DOTS) rows of w. Floats
+ * are summed strictly in order of k, as TFLite's reference kernels do, so that results are theirs
+ * to the bit and do not depend on the target's vectors; the rows are what can run side by side, and
  * runs of 8 elements keep LLVM from gathering w column by column. */
 enum { QN_DOTS = 4 };
-QN_INLINE void qn_dots_f32(const float *x, const float *w, int32_t count, int32_t rows, float *y) {
+QN_INLINE void qn_dots_f32(const float *x, const void *w, int32_t first, int32_t count,
+                           int32_t rows, int32_t form, float *y) {
   float sum[QN_DOTS] = {0};
   int32_t whole = count / 8 * 8;
   QN_KEEP_LOOP
   for (int32_t k = 0; k < whole; k += 8)
     for (int32_t r = 0; r < rows; r++)
-      for (int32_t j = 0; j < 8; j++) sum[r] += x[k + j] * w[r * count + k + j];
+      for (int32_t j = 0; j < 8; j++)
+        sum[r] += x[k + j] * qn_float_in(w, first + r * count + k + j, form);
   for (int32_t k = whole; k < count; k++)
-    for (int32_t r = 0; r < rows; r++) sum[r] += x[k] * w[r * count + k];
+    for (int32_t r = 0; r < rows; r++) sum[r] += x[k] * qn_float_in(w, first + r * count + k, form);
   for (int32_t r = 0; r < rows; r++) y[r] = sum[r];
 }
 

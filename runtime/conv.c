@@ -7,7 +7,8 @@
  *
  * where taps outside the input count as real 0. int8: x - x_zero in place of x, everything modulo
  * 2^32, then the contract (fixed.h), + y_zero, clamp. int16: the same, or all in int64 (long_sums).
- * float: products are summed in the order of the weights, then the bias, then the clamp.
+ * float: products are summed in the order of the weights, then the bias, then the clamp; conv2d_f16
+ * and conv2d_bf16 read weights of 16 bits.
  *
  * Per output pixel and group the window's K = kernel_h*kernel_w*I inputs are gathered into a row in
  * scratch, in the order of the weights; each output channel is then the product of two contiguous
@@ -128,16 +129,16 @@ QN_INLINE void gather_f32(const qn_window *g, const float *x, pixel at, int32_t 
 
 /* Output channels first..first+count-1 of a pixel; count is at most QN_DOTS. */
 QN_INLINE void channels_f32(const qn_conv_f32_params *p, const void *const *in, const float *row,
-                            int32_t k_count, int32_t first, int32_t count, float *y) {
-  const float *w = in[1], *bias = in[2];
+                            int32_t k_count, int32_t first, int32_t count, float *y, int32_t form) {
+  const float *bias = in[2];
   float sum[QN_DOTS];
-  qn_dots_f32(row, w + first * k_count, k_count, count, sum);
+  qn_dots_f32(row, in[1], first * k_count, k_count, count, form, sum);
   for (int32_t i = 0; i < count; i++)
     y[first + i] = qn_clamp_f32(bias ? sum[i] + bias[first + i] : sum[i], p->low, p->high);
 }
 
 QN_INLINE void pixel_f32(const qn_conv_f32_params *p, const void *const *in, pixel at, float *y,
-                         float *row) {
+                         float *row, int32_t form) {
   const qn_window *g = &p->g;
   int32_t k_count = g->kernel_h * g->kernel_w * (g->in_c / g->groups);
   int32_t channels = g->out_c / g->groups, whole = channels / QN_DOTS * QN_DOTS;
@@ -145,20 +146,36 @@ QN_INLINE void pixel_f32(const qn_conv_f32_params *p, const void *const *in, pix
     gather_f32(g, in[0], at, group, row);
     int32_t first = group * channels;
     for (int32_t c = 0; c < whole; c += QN_DOTS)
-      channels_f32(p, in, row, k_count, first + c, QN_DOTS, y);
-    if (whole < channels) channels_f32(p, in, row, k_count, first + whole, channels - whole, y);
+      channels_f32(p, in, row, k_count, first + c, QN_DOTS, y, form);
+    if (whole < channels)
+      channels_f32(p, in, row, k_count, first + whole, channels - whole, y, form);
   }
 }
 
 /* scratch: K floats. */
-void qn_kernel_conv2d_f32(const qn_conv_f32_params *p, const void *const *in, void *out,
-                          void *scratch) {
+QN_INLINE void conv2d_float(const qn_conv_f32_params *p, const void *const *in, void *out,
+                            void *scratch, int32_t form) {
   const qn_window *g = &p->g;
   pixel at;
   for (at.n = 0; at.n < g->batch; at.n++)
     for (at.y = 0; at.y < g->out_h; at.y++)
       for (at.x = 0; at.x < g->out_w; at.x++) {
         int32_t index = (at.n * g->out_h + at.y) * g->out_w + at.x;
-        pixel_f32(p, in, at, (float *)out + index * g->out_c, scratch);
+        pixel_f32(p, in, at, (float *)out + index * g->out_c, scratch, form);
       }
+}
+
+void qn_kernel_conv2d_f32(const qn_conv_f32_params *p, const void *const *in, void *out,
+                          void *scratch) {
+  conv2d_float(p, in, out, scratch, QN_WHOLE);
+}
+
+void qn_kernel_conv2d_f16(const qn_conv_f32_params *p, const void *const *in, void *out,
+                          void *scratch) {
+  conv2d_float(p, in, out, scratch, QN_HALF);
+}
+
+void qn_kernel_conv2d_bf16(const qn_conv_f32_params *p, const void *const *in, void *out,
+                           void *scratch) {
+  conv2d_float(p, in, out, scratch, QN_BRAIN);
 }

@@ -119,43 +119,61 @@ void qn_kernel_depthwise_i16(const qn_conv_i8_params *p, const void *const *in, 
 }
 
 QN_INLINE void channels_f32(const qn_conv_f32_params *p, const void *const *in, window at,
-                            int32_t first, int32_t count, float *y) {
+                            int32_t first, int32_t count, float *y, int32_t form) {
   const qn_window *g = &p->g;
-  const float *x = in[0], *w = in[1], *bias = in[2];
+  const float *x = in[0], *bias = in[2];
   int32_t multiplier = g->out_c / g->in_c;
   float acc[QN_BLOCK];
   for (int32_t i = 0; i < count; i++) acc[i] = 0;
   for (int32_t ky = at.rows.from; ky < at.rows.to; ky++)
     for (int32_t kx = at.columns.from; kx < at.columns.to; kx++) {
       int32_t tap = at.origin + tap_offset(g, ky, kx);
-      const float *weight = w + (ky * g->kernel_w + kx) * g->out_c;
+      int32_t weight = (ky * g->kernel_w + kx) * g->out_c;
       for (int32_t i = 0; i < count; i++) {
         int32_t c = first + i;
-        acc[i] += x[tap + c / multiplier] * weight[c];
+        acc[i] += x[tap + c / multiplier] * qn_float_in(in[1], weight + c, form);
       }
     }
   for (int32_t i = 0; i < count; i++)
     y[first + i] = qn_clamp_f32(bias ? acc[i] + bias[first + i] : acc[i], p->low, p->high);
 }
 
-QN_INLINE void pixel_f32(const qn_conv_f32_params *p, const void *const *in, window at, float *y) {
+QN_INLINE void pixel_f32(const qn_conv_f32_params *p, const void *const *in, window at, float *y,
+                         int32_t form) {
   int32_t whole = p->g.out_c / QN_BLOCK * QN_BLOCK;
-  for (int32_t c = 0; c < whole; c += QN_BLOCK) channels_f32(p, in, at, c, QN_BLOCK, y);
-  if (whole < p->g.out_c) channels_f32(p, in, at, whole, p->g.out_c - whole, y);
+  for (int32_t c = 0; c < whole; c += QN_BLOCK) channels_f32(p, in, at, c, QN_BLOCK, y, form);
+  if (whole < p->g.out_c) channels_f32(p, in, at, whole, p->g.out_c - whole, y, form);
 }
 
-void qn_kernel_depthwise_f32(const qn_conv_f32_params *p, const void *const *in, void *out,
-                             void *scratch) {
+QN_INLINE void depthwise_float(const qn_conv_f32_params *p, const void *const *in, void *out,
+                               int32_t form) {
   const qn_window *g = &p->g;
-  (void)scratch;
   for (int32_t n = 0; n < g->batch; n++)
     for (int32_t oy = 0; oy < g->out_h; oy++)
       for (int32_t ox = 0; ox < g->out_w; ox++) {
         float *y = (float *)out + ((n * g->out_h + oy) * g->out_w + ox) * g->out_c;
         window at = find_window(g, n, oy, ox);
         if (is_whole(g, &at))
-          pixel_f32(p, in, whole_window(g, at.origin), y);
+          pixel_f32(p, in, whole_window(g, at.origin), y, form);
         else
-          pixel_f32(p, in, at, y);
+          pixel_f32(p, in, at, y, form);
       }
+}
+
+void qn_kernel_depthwise_f32(const qn_conv_f32_params *p, const void *const *in, void *out,
+                             void *scratch) {
+  (void)scratch;
+  depthwise_float(p, in, out, QN_WHOLE);
+}
+
+void qn_kernel_depthwise_f16(const qn_conv_f32_params *p, const void *const *in, void *out,
+                             void *scratch) {
+  (void)scratch;
+  depthwise_float(p, in, out, QN_HALF);
+}
+
+void qn_kernel_depthwise_bf16(const qn_conv_f32_params *p, const void *const *in, void *out,
+                              void *scratch) {
+  (void)scratch;
+  depthwise_float(p, in, out, QN_BRAIN);
 }

@@ -74,8 +74,9 @@ QN_INLINE void columns_f32(const qn_matmul_f32_params *p, const float *a, const 
 QN_INLINE void row_f32(const qn_matmul_f32_params *p, const float *a, const float *b, float *y) {
   int32_t block = p->transpose_b ? QN_DOTS : QN_BLOCK, whole = p->n / block * block;
   if (p->transpose_b) {
-    for (int32_t n = 0; n < whole; n += QN_DOTS) qn_dots_f32(a, b + n * p->k, p->k, QN_DOTS, y + n);
-    if (whole < p->n) qn_dots_f32(a, b + whole * p->k, p->k, p->n - whole, y + whole);
+    for (int32_t n = 0; n < whole; n += QN_DOTS)
+      qn_dots_f32(a, b, n * p->k, p->k, QN_DOTS, QN_WHOLE, y + n);
+    if (whole < p->n) qn_dots_f32(a, b, whole * p->k, p->k, p->n - whole, QN_WHOLE, y + whole);
   } else {
     for (int32_t n = 0; n < whole; n += QN_BLOCK) columns_f32(p, a, b, n, QN_BLOCK, y);
     if (whole < p->n) columns_f32(p, a, b, whole, p->n - whole, y);

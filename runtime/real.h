@@ -23,6 +23,26 @@ QN_INLINE float qn_power_of_two(int32_t n) {
   return qn_float_of_bits((int32_t)((uint32_t)(n + 127) << 23));
 }
 
+/* How a float is stored: as it is, as IEEE binary16, or as its upper half. */
+typedef enum { QN_WHOLE, QN_HALF, QN_BRAIN } qn_float_form;
+
+/* A finite binary16: for exponents above 0 the bits, moved, with 112 more in the exponent; else
+ * the fraction times 2^-24. No denormal float on the way. */
+QN_INLINE float qn_float_of_half(uint16_t half) {
+  int32_t size = half & 0x7FFF;
+  int32_t normal = (size << 13) + (112 << 23), tiny = qn_bits_of_float((float)size * 0x1p-24f);
+  return qn_float_of_bits((size >= 0x400 ? normal : tiny) | (int32_t)((uint32_t)half >> 15 << 31));
+}
+
+/* Element i of stored floats; form is a constant of every kernel. */
+typedef uint16_t __attribute__((may_alias)) qn_half_bits;
+QN_INLINE float qn_float_in(const void *w, int32_t i, int32_t form) {
+  if (form == QN_WHOLE) return ((const float *)w)[i];
+  uint16_t bits = ((const qn_half_bits *)w)[i];
+  return form == QN_HALF ? qn_float_of_half(bits)
+                         : qn_float_of_bits((int32_t)((uint32_t)bits << 16));
+}
+
 /* exp(x), error below 1 ulp: x = n*ln2 + r with |r| <= ln2/2, exp(r) = 1 + r + r^2 P(r) with P
  * fitted for the least relative error (3e-9). 2^n is two factors, since n is -150..129. */
 QN_INLINE float qn_exp(float x) {

@@ -28,6 +28,13 @@ int main(void) {
   expect("logistic: below 2.5 units", 0, worst[1] < 2.5, 1);
   expect("tanh: below 2 units", 0, worst[2] < 2, 1);
 
+  for (int32_t half = 0; half < 0x10000; half++) { /* fraction 2^10 and exponent 2^5, bias 15 */
+    int32_t exponent = half >> 10 & 31, fraction = half & 1023;
+    double size = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+    if (exponent < 31)
+      expect("half", half, (double)qn_float_of_half((uint16_t)half), half >> 15 ? -size : size);
+  }
+
   expect("exp of 0", 0, (double)qn_exp(0), 1);
   expect("tanh of -0 is -0", 0, signbit(qn_tanh(-0.0f)) != 0, 1);
   expect("logistic of 0", 0, (double)qn_logistic(0), 0.5);
