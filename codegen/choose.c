@@ -61,6 +61,7 @@ bool qn_can(const qn_unit *u, qn_capability what) {
   if (what == QN_NEEDS_float_lanes) return qn_float_lanes(u).count > 0;
   if (what == QN_NEEDS_dsp) return machine_has(u, "dsp");
   if (what == QN_NEEDS_mve) return machine_has(u, "mve") && !u->options->soft;
+  if (what == QN_NEEDS_thumb) return has_triple(u, "thumbv6m-");
   if (what == QN_NEEDS_aarch64) return has_triple(u, "aarch64-");
   if (what == QN_NEEDS_dotprod) return has_triple(u, "aarch64-") && machine_has(u, "dotprod");
   if (what == QN_NEEDS_i8mm) return has_triple(u, "aarch64-") && machine_has(u, "i8mm");

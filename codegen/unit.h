@@ -19,6 +19,7 @@ typedef enum {
   QN_NEEDS_float_lanes,
   QN_NEEDS_dsp,
   QN_NEEDS_mve,
+  QN_NEEDS_thumb, /* ARMv6-M: Thumb without what came later */
   QN_NEEDS_aarch64, /* with NEON */
   QN_NEEDS_dotprod,
   QN_NEEDS_i8mm,
