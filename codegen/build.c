@@ -112,9 +112,49 @@ static LLVMValueRef call_masked(qn_build *b, const char *name, LLVMTypeRef vecto
   return qn_call_intrinsic(b, name, NULL, overload, 2, arguments, count);
 }
 
+/* Where bytes have no masks: halves, quarters, ... of a vector, as whole numbers below 8 bytes. */
+static LLVMTypeRef piece_type(qn_build *b, int size) {
+  if (size >= 8) return qn_vector(b->u->i8, size);
+  return LLVMIntTypeInContext(b->u->context, (unsigned)size * 8);
+}
+
+static LLVMValueRef shuffle(qn_build *b, LLVMValueRef x, LLVMValueRef y, const int *at, int count) {
+  return LLVMBuildShuffleVector(b->b, x, y, qn_indices(b, at, count), "");
+}
+
+static LLVMValueRef read_pieces(qn_build *b, LLVMValueRef address, int vector_bytes, int count) {
+  LLVMValueRef all = LLVMConstNull(qn_vector(b->u->i8, vector_bytes));
+  for (int size = vector_bytes / 2, done = 0; size > 0; size /= 2) {
+    if (count - done < size) continue;
+    int widen[64], place[64];
+    for (int i = 0; i < vector_bytes; i++) {
+      widen[i] = i < size ? i : 0;
+      place[i] = i >= done && i < done + size ? vector_bytes + i - done : i;
+    }
+    LLVMValueRef piece = qn_read(b, piece_type(b, size), qn_at(b, address, done), 1);
+    piece = reinterpret(b, piece, qn_vector(b->u->i8, size));
+    piece = shuffle(b, piece, LLVMGetPoison(LLVMTypeOf(piece)), widen, vector_bytes);
+    all = shuffle(b, all, piece, place, vector_bytes);
+    done += size;
+  }
+  return all;
+}
+
+static void write_pieces(qn_build *b, LLVMValueRef value, LLVMValueRef address, int count) {
+  for (int size = (int)LLVMGetVectorSize(LLVMTypeOf(value)) / 2, done = 0; size > 0; size /= 2) {
+    if (count - done < size) continue;
+    int at[64];
+    for (int i = 0; i < size; i++) at[i] = done + i;
+    LLVMValueRef piece = shuffle(b, value, LLVMGetPoison(LLVMTypeOf(value)), at, size);
+    qn_write(b, reinterpret(b, piece, piece_type(b, size)), qn_at(b, address, done), 1);
+    done += size;
+  }
+}
+
 LLVMValueRef qn_read_bytes(qn_build *b, LLVMValueRef address, int vector_bytes, int count) {
   LLVMTypeRef type = qn_vector(b->u->i8, vector_bytes);
   if (count >= vector_bytes) return qn_read(b, type, address, 1);
+  if (!qn_can(b->u, QN_NEEDS_avx512vnni)) return read_pieces(b, address, vector_bytes, count);
   LLVMValueRef arguments[] = {address, qn_i32(b, 1), mask(b, vector_bytes, count),
                               LLVMConstNull(type)};
   return call_masked(b, "llvm.masked.load", type, arguments, 4, 1);
@@ -124,6 +164,10 @@ void qn_write_bytes(qn_build *b, LLVMValueRef value, LLVMValueRef address, int c
   int lanes = (int)LLVMGetVectorSize(LLVMTypeOf(value));
   if (count >= lanes) {
     qn_write(b, value, address, 1);
+    return;
+  }
+  if (!qn_can(b->u, QN_NEEDS_avx512vnni)) {
+    write_pieces(b, value, address, count);
     return;
   }
   LLVMValueRef arguments[] = {value, address, qn_i32(b, 1), mask(b, lanes, count)};

@@ -45,18 +45,34 @@ static bool has_triple(const qn_unit *u, const char *arch) {
   return has;
 }
 
+static bool has_avx512(const qn_unit *u) {
+  return machine_is(u, "x86-64-v4") || machine_has(u, "avx512f");
+}
+
+static bool has_avx2(const qn_unit *u) {
+  return has_avx512(u) || machine_is(u, "x86-64-v3") || machine_has(u, "avx2");
+}
+
+static bool has_fma(const qn_unit *u) {
+  return has_avx512(u) || machine_is(u, "x86-64-v3") || machine_has(u, "fma");
+}
+
 qn_lanes qn_float_lanes(const qn_unit *u) {
-  bool v4 = machine_is(u, "x86-64-v4") || machine_has(u, "avx512f");
-  bool v3 = machine_is(u, "x86-64-v3") || machine_has(u, "avx2");
   bool fused = u->options->fused;
   if (has_triple(u, "x86_64-"))
-    return v4 ? (qn_lanes){16, 32, fused} : v3 ? (qn_lanes){8, 16, fused} : (qn_lanes){4, 16, 0};
+    return has_avx512(u) ? (qn_lanes){16, 32, fused}
+           : has_avx2(u) ? (qn_lanes){8, 16, fused}
+                         : (qn_lanes){4, 16, 0};
   if (has_triple(u, "aarch64-")) return (qn_lanes){4, 32, fused};
   return (qn_lanes){0, 0, 0};
 }
 
 /* A processor with AVX-512 VNNI has all of AVX-512 that x86-64-v4 means. */
 bool qn_can(const qn_unit *u, qn_capability what) {
+  if (what == QN_NEEDS_x86_64) return has_triple(u, "x86_64-");
+  if (what == QN_NEEDS_avx2) return has_triple(u, "x86_64-") && has_avx2(u) && has_fma(u);
+  if (what == QN_NEEDS_vnni)
+    return machine_has(u, "avx512vnni") || (machine_has(u, "avxvnni") && has_fma(u));
   if (what == QN_NEEDS_avx512vnni) return machine_has(u, "avx512vnni");
   if (what == QN_NEEDS_float_lanes) return qn_float_lanes(u).count > 0;
   if (what == QN_NEEDS_dsp) return machine_has(u, "dsp");

@@ -73,7 +73,7 @@ static void fill_zeros(qn_build *b, const void *lanes, LLVMValueRef to, int64_t 
 LLVMValueRef qn_pad_floats(qn_build *b, const qn_padded *p, qn_lanes lanes, LLVMValueRef x,
                            LLVMValueRef to) {
   const int width = lanes.count;
-  qn_copier how = {4, &width, copy_floats, fill_zeros};
+  qn_copier how = {4, 4, &width, copy_floats, fill_zeros};
   qn_emit_padded_copy(b, p, &how, x, to);
   return to;
 }

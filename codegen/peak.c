@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 #include "f32.h"
-#include "vnni.h"
+#include "x86.h"
 
 enum {
   SUMS = 12,        /* latency times rate of vpdpbusd and FMA is 8 to 10 on what there is */
@@ -32,8 +32,27 @@ static LLVMValueRef add_float_product(qn_build *b, LLVMValueRef sum, LLVMValueRe
   return qn_add_product(b, qn_float_lanes(b->u), sum, x, w);
 }
 
+static LLVMTypeRef int_vector(qn_build *b) {
+  qn_isa isa = qn_isa_of(b->u);
+  return qn_lanes_of(b, &isa);
+}
+
+static LLVMValueRef add_byte_products(qn_build *b, LLVMValueRef sum, LLVMValueRef x,
+                                      LLVMValueRef w) {
+  qn_isa isa = qn_isa_of(b->u);
+  return qn_dot(b, &isa, sum, x, w);
+}
+
+/* Products of x and w would leave the loop: they do not depend on the sum. */
+static LLVMValueRef add_word_products(qn_build *b, LLVMValueRef sum, LLVMValueRef x,
+                                      LLVMValueRef w) {
+  (void)x;
+  return add_byte_products(b, sum, sum, w);
+}
+
 static const way ways[] = {
-    {"vpdpbusd", "vpdpbusd", QN_i8, QN_NEEDS_avx512vnni, qn_v16i32, 4, qn_dot4},
+    {"vpdpbusd", "vpdpbusd", QN_i8, QN_NEEDS_vnni, int_vector, 4, add_byte_products},
+    {"pmaddwd, paddd", "pmaddwd, paddd", QN_i8, QN_NEEDS_x86_64, int_vector, 2, add_word_products},
     {"multiply, add", "fused multiply-add", QN_f32, QN_NEEDS_float_lanes, float_vector, 1,
      add_float_product},
     {0},
@@ -56,11 +75,12 @@ static void write_loop(qn_unit *u, const way *w) {
   LLVMPositionBuilderAtEnd(b.b, LLVMGetEntryBasicBlock(function));
   LLVMValueRef data = LLVMGetParam(function, 0), at[2 + SUMS];
   for (int i = 0; i < 2 + SUMS; i++)
-    at[i] = qn_read(&b, w->type(&b), qn_at(&b, data, QN_ZMM * i), QN_ZMM);
+    at[i] = qn_read(&b, w->type(&b), qn_at(&b, data, QN_MOST_VECTOR * i), QN_MOST_VECTOR);
   qn_loop l = qn_begin_loop(&b, ROUNDS, at + 2, SUMS);
   for (int i = 0; i < SUMS; i++) at[2 + i] = w->step(&b, at[2 + i], at[0], at[1]);
   qn_end_loop(&b, &l);
-  for (int i = 0; i < SUMS; i++) qn_write(&b, at[2 + i], qn_at(&b, data, QN_ZMM * (2 + i)), QN_ZMM);
+  for (int i = 0; i < SUMS; i++)
+    qn_write(&b, at[2 + i], qn_at(&b, data, QN_MOST_VECTOR * (2 + i)), QN_MOST_VECTOR);
   LLVMBuildRetVoid(b.b);
   LLVMDisposeBuilder(b.b);
 }
@@ -72,7 +92,7 @@ static double seconds(void) {
 }
 
 static double time_loop(void (*peak)(void *data)) {
-  _Alignas(QN_ZMM) char data[QN_ZMM * (2 + SUMS)] = {0};
+  _Alignas(QN_MOST_VECTOR) char data[QN_MOST_VECTOR * (2 + SUMS)] = {0};
   double best = 1;
   for (int i = 0; i < CALLS; i++) {
     double begin = seconds();

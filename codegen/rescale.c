@@ -27,6 +27,7 @@ typedef struct {
 typedef struct {
   const qn_rescaling *r;
   qn_rescale form;
+  bool fused;
   condition at[MOST_CONDITIONS];
   int count;
 } proof;
@@ -54,10 +55,16 @@ bool qn_can_rescale_integer(const qn_rescaling *r) {
          r->acc_low >= -(1 << 30) && r->acc_high < 1 << 30; /* it doubles the accumulator */
 }
 
-int32_t qn_apply_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add m, int32_t acc) {
+/* Built with -ffp-contract=off: the second form rounds twice. */
+static float multiply_add(bool fused, float x, float scale, float offset) {
+  return fused ? fmaf(x, scale, offset) : x * scale + offset;
+}
+
+int32_t qn_apply_rescale(const qn_rescaling *r, qn_rescale form, bool fused, qn_multiply_add m,
+                         int32_t acc) {
   acc = qn_wrap_add(acc, m.shift);
   float offset = form == QN_RESCALE_signed && acc < 0 ? -m.offset : m.offset;
-  int32_t rounded = (int32_t)nearbyintf(fmaf((float)acc, m.scale, offset));
+  int32_t rounded = (int32_t)nearbyintf(multiply_add(fused, (float)acc, m.scale, offset));
   return form == QN_RESCALE_signed ? rounded + r->zero : rounded;
 }
 
@@ -106,7 +113,7 @@ static void collect(proof *p) {
 static bool holds(const proof *p, qn_multiply_add m) {
   for (int i = 0; i < p->count; i++) {
     const condition *c = &p->at[i];
-    if ((qn_apply_rescale(p->r, p->form, m, c->acc) >= c->k) != c->at_least) return false;
+    if ((qn_apply_rescale(p->r, p->form, p->fused, m, c->acc) >= c->k) != c->at_least) return false;
   }
   return true;
 }
@@ -158,8 +165,8 @@ static bool try_scale(const proof *p, float scale, qn_multiply_add *out) {
   return false;
 }
 
-bool qn_prove_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add *out) {
-  proof p = {.r = r, .form = form};
+bool qn_prove_rescale(const qn_rescaling *r, qn_rescale form, bool fused, qn_multiply_add *out) {
+  proof p = {.r = r, .form = form, .fused = fused};
   if (!is_monotone(r)) return false;
   collect(&p);
   *out = (qn_multiply_add){0, 0, 0};

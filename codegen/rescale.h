@@ -33,11 +33,13 @@ typedef struct {
 } qn_multiply_add;
 
 /* Finds scale and offset for which `form` (fma or signed) gives the contract's value for every
- * accumulator that can occur. False: none was found. */
-bool qn_prove_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add *out);
+ * accumulator that can occur. fused: the code rounds product and sum once; else it rounds both.
+ * False: none was found. */
+bool qn_prove_rescale(const qn_rescaling *r, qn_rescale form, bool fused, qn_multiply_add *out);
 /* What `form` with these numbers gives, before the clamp to low..high: the proof's model of the
  * code. */
-int32_t qn_apply_rescale(const qn_rescaling *r, qn_rescale form, qn_multiply_add m, int32_t acc);
+int32_t qn_apply_rescale(const qn_rescaling *r, qn_rescale form, bool fused, qn_multiply_add m,
+                         int32_t acc);
 /* The code's integer form is exact for this channel. */
 bool qn_can_rescale_integer(const qn_rescaling *r);
 
@@ -45,17 +47,18 @@ bool qn_can_rescale_integer(const qn_rescaling *r);
 /* Both operands are walked as the result is: from end to end. */
 bool qn_is_dense_walk(const qn_broadcast *w);
 /* A sum of two int8 values as  rint(a*a_scale + (b*b_scale + offset)),  each product
- * and sum one fma, the zero points in the offset; clamped afterwards. */
+ * and sum one fma or (fused: 0) rounded each, the zero points in the offset; clamped afterwards. */
 typedef struct {
   float a_scale, b_scale, offset;
+  int32_t fused;
 } qn_add_numbers;
 /* Finds numbers that give the kernel's result for all pairs of operands. False: none was found. */
-bool qn_prove_add(const qn_add_i8_params *p, qn_add_numbers *out);
+bool qn_prove_add(const qn_add_i8_params *p, bool fused, qn_add_numbers *out);
 /* The code's value before it is rounded: the proof's model of it. */
 float qn_apply_add(qn_add_numbers n, int32_t a, int32_t b);
 
-/* The same in integers: (a*a_factor + b*b_factor + offset) >> shift, no intermediate of which leaves
- * int32. */
+/* The same in integers: (a*a_factor + b*b_factor + offset) >> shift, no intermediate of which
+ * leaves int32. */
 typedef struct {
   int32_t a_factor, b_factor, offset, shift;
 } qn_add_integers;

@@ -10,7 +10,8 @@
 enum { VALUES = 256, PAIRS = VALUES * VALUES, SCALE_STEPS = 3 };
 
 float qn_apply_add(qn_add_numbers n, int32_t a, int32_t b) {
-  return fmaf((float)a, n.a_scale, fmaf((float)b, n.b_scale, n.offset));
+  if (n.fused) return fmaf((float)a, n.a_scale, fmaf((float)b, n.b_scale, n.offset));
+  return (float)a * n.a_scale + ((float)b * n.b_scale + n.offset); /* -ffp-contract=off */
 }
 
 int32_t qn_apply_add_integers(qn_add_integers n, int32_t a, int32_t b) {
@@ -65,7 +66,7 @@ static float beside(double real, int steps) {
   return x;
 }
 
-bool qn_prove_add(const qn_add_i8_params *p, qn_add_numbers *out) {
+bool qn_prove_add(const qn_add_i8_params *p, bool fused, qn_add_numbers *out) {
   /* fractions of a step of the smaller operand by which the offset is tried to be moved */
   static const double moves[] = {0, 0.001, -0.001, 0.01, -0.01, 0.0001, -0.0001, 0.05, -0.05};
   double ka = factor(p, 0), kb = p->op == QN_SUB ? -factor(p, 1) : factor(p, 1);
@@ -79,7 +80,7 @@ bool qn_prove_add(const qn_add_i8_params *p, qn_add_numbers *out) {
           b = beside(kb, (j + 1) / 2 * (j % 2 ? 1 : -1));
     double offset = p->y_zero - p->a_zero * (double)a - p->b_zero * (double)b;
     for (unsigned k = 0; k < sizeof moves / sizeof *moves; k++) {
-      *out = (qn_add_numbers){a, b, (float)(offset + moves[k] * unit)};
+      *out = (qn_add_numbers){a, b, (float)(offset + moves[k] * unit), fused};
       if (holds(p, want, *out)) return true;
     }
   }

@@ -15,6 +15,9 @@ typedef struct qn_build qn_build; /* build.h */
 /* What the processor can do, from the target machine's features. */
 typedef enum {
   QN_NEEDS_NOTHING,
+  QN_NEEDS_x86_64,
+  QN_NEEDS_avx2,       /* and FMA */
+  QN_NEEDS_vnni,       /* of 256 bits or more: AVX-VNNI or */
   QN_NEEDS_avx512vnni,
   QN_NEEDS_float_lanes,
   QN_NEEDS_dsp,

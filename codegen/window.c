@@ -78,7 +78,7 @@ void qn_emit_padded_copy(qn_build *b, const qn_padded *p, const qn_copier *how, 
   } else if (p->copied_rows > 0) {
     qn_loop row = qn_begin_loop(b, p->copied_rows, NULL, 0);
     emit_row_copy(
-        b, p, how, qn_at_index(b, x, qn_times(b, row.index, x_row * how->elem_bytes)),
+        b, p, how, qn_at_index(b, x, qn_times(b, row.index, x_row * how->x_bytes)),
         qn_at_index(b, first, qn_times(b, row.index, (int64_t)p->row_elems * how->elem_bytes)));
     qn_end_loop(b, &row);
   }

@@ -28,7 +28,7 @@ int64_t qn_padded_elems(const qn_padded *p);
 /* How elements get into the copy. Both may write beyond the end, what the next call overwrites:
  * rows are written in ascending order. */
 typedef struct {
-  int32_t elem_bytes;
+  int32_t elem_bytes, x_bytes; /* of an element of the copy, of the input */
   const void *of;
   void (*copy)(qn_build *b, const void *of, LLVMValueRef to, LLVMValueRef from, int64_t elems);
   void (*fill)(qn_build *b, const void *of, LLVMValueRef to, int64_t elems);

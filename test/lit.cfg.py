@@ -34,7 +34,7 @@ if config.quern_sanitize:
     config.environment["ASAN_OPTIONS"] = "detect_leaks=0"
 config.available_features.add(platform.machine())  # x86_64, aarch64, ...
 if os.path.exists("/proc/cpuinfo"):  # what x86 machines differ in
-    config.available_features |= set(open("/proc/cpuinfo").read().split()) & {"avx2", "avx512_vnni", "amx_int8"}
+    config.available_features |= set(open("/proc/cpuinfo").read().split()) & {"avx2", "avx_vnni", "avx512_vnni", "amx_int8"}
 for tool in ["qemu-aarch64", "qemu-arm", "qemu-riscv64", "qemu-riscv32", "qemu-system-arm",
              "arm-none-eabi-gcc", "ld.lld", "c++", "qemu-system-riscv32", "qemu-system-riscv64", "groff", "zsh", "cmake", "make", "ninja",
              "pkg-config"]:

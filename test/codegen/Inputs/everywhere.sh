@@ -3,7 +3,8 @@
 # in NAME.want; checks that stack and memory stay within what the header says.
 #
 # PLACE is ROW: as a Linux program, under QEMU where the machine is another one; ROW@BOARD: as firmware on
-# a board of qemu-system. ROW@N or ROW@virt-N: with vectors of N bits.
+# a board of qemu-system. ROW@N or ROW@virt-N: with vectors of N bits. x86-64-avxvnni@evex: with AVX-VNNI's
+# instructions encoded as AVX-512 VNNI has them, which do the same.
 runtime=$1 place=$2 options=$3
 shift 3
 here=$(dirname "$0")
@@ -44,6 +45,7 @@ mps2-an385 | mps2-an386 | mps2-an500) board "qemu-system-arm -M $where" 0 4M 0x2
 mps2-an505) board "qemu-system-arm -M $where" 0x10000000 4M 0x38000000 2M ;;
 mps3-an547) board "qemu-system-arm -M $where" 0 512K 0x21000000 4M ;;
 virt) board "qemu-system-$(echo "$row" | sed 's/rv\([0-9]*\).*/riscv\1/') -M virt -bios none" 0x80000000 4M 0x80400000 4M ;;
+evex) ;;
 virt-*) board "qemu-system-riscv64 -M virt -bios none $vector" 0x80000000 4M 0x80400000 4M ;;
 *) emulator="$emulator $vector" ;;
 esac
@@ -52,10 +54,17 @@ esac
 largest() { sed -n "s/^#define M_$1 \([0-9]*\).*/\1/p" m.h | sort -n | tail -1; }
 count() { grep -c "^#define M_$1[0-9]*_BYTES" m.h; }
 
+compile() {
+  quern compile "$1" -o m.o --target "$row" --name m $options || return
+  [ "$where" = evex ] || return 0
+  quern compile "$1" -o m.s --emit asm --target "$row" --name m $options && sed 's/{vex}//' m.s > evex.s &&
+    clang $flags -mavx512vl -mavx512vnni -c evex.s -o m.o
+}
+
 for model in "$@"; do
   name=$(basename "$model")
   name=${name%.*}
-  quern compile "$model" -o m.o --target "$row" --name m $options &&
+  compile "$model" &&
     clang $flags -O1 -ffreestanding -fno-builtin -nostdlib -static -fuse-ld=lld -I. -I "$runtime" \
       -DINPUTS="$(count INPUT)" -DOUTPUTS="$(count OUTPUT)" -DTENSOR_BYTES="$(largest '[A-Z]*PUT[0-9]*_BYTES')" \
       "$here/harness.c" $system m.o -o program || { echo "$place: $name does not link"; exit 1; }
