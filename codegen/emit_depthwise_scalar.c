@@ -202,7 +202,7 @@ static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   LLVMValueRef x = qn_at_index(b, arguments[0], qn_times(b, image.index, x_bytes));
   LLVMValueRef y = qn_at_index(b, arguments[1], qn_times(b, image.index, y_bytes));
   if (s->copied) {
-    qn_copier how = {1, &s->fixed.x_zero, qn_copy_scalar, qn_fill_scalar};
+    qn_copier how = {1, 1, &s->fixed.x_zero, qn_copy_scalar, qn_fill_scalar};
     qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
     x = arguments[3];
   }
