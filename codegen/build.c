@@ -84,6 +84,14 @@ void qn_write(qn_build *b, LLVMValueRef value, LLVMValueRef address, int align) 
   LLVMSetAlignment(LLVMBuildStore(b->b, value, address), (unsigned)align);
 }
 
+LLVMValueRef qn_opaque(qn_build *b, LLVMValueRef vector) {
+  static const char nothing[] = "", same[] = "=x,0";
+  LLVMTypeRef kind = LLVMTypeOf(vector), type = LLVMFunctionType(kind, &kind, 1, 0);
+  LLVMValueRef copy =
+      LLVMGetInlineAsm(type, nothing, 0, same, sizeof same - 1, 0, 0, LLVMInlineAsmDialectATT, 0);
+  return LLVMBuildCall2(b->b, type, copy, &vector, 1, "");
+}
+
 void qn_forget_reads(qn_build *b) {
   static const char nothing[] = "", clobbers[] = "~{memory}";
   LLVMTypeRef type = LLVMFunctionType(b->u->nothing, NULL, 0, 0);

@@ -41,6 +41,9 @@ LLVMValueRef qn_at(qn_build *b, LLVMValueRef base, int64_t offset);
 LLVMValueRef qn_at_index(qn_build *b, LLVMValueRef base, LLVMValueRef offset);
 LLVMValueRef qn_read(qn_build *b, LLVMTypeRef type, LLVMValueRef address, int align);
 void qn_write(qn_build *b, LLVMValueRef value, LLVMValueRef address, int align);
+/* The same value in a vector register, of which the back end knows nothing: it does not reassociate
+ * sums across. x86 only. */
+LLVMValueRef qn_opaque(qn_build *b, LLVMValueRef vector);
 /* What is read before is not kept in a register for what reads it again behind. */
 void qn_forget_reads(qn_build *b);
 /* The first `count` bytes of a vector of i8; other bytes of memory are not touched, loaded as 0. */

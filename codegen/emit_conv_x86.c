@@ -251,8 +251,9 @@ bool qn_take_conv2d_vnni(qn_unit *u, const qn_call *call, qn_job *job) {
   return take(u, call, job);
 }
 
+/* The code is the same, but for the instruction: no alternative where there is the other. */
 bool qn_take_conv2d_madd(qn_unit *u, const qn_call *call, qn_job *job) {
-  return take(u, call, job);
+  return !qn_can(u, QN_NEEDS_vnni) && take(u, call, job);
 }
 
 /* ------------------------------------------------------------------ tiles */

@@ -8,7 +8,7 @@ qn_isa qn_isa_of(const qn_unit *u) {
   if (qn_can(u, QN_NEEDS_avx512vnni)) return (qn_isa){16, 32, 4, 0, 1};
   if (qn_can(u, QN_NEEDS_vnni)) return (qn_isa){8, 16, 4, 0, 1};
   if (qn_can(u, QN_NEEDS_avx2)) return (qn_isa){8, 16, 2, 1, 1};
-  return (qn_isa){4, 16, 2, 0, 0};
+  return (qn_isa){4, 16, 2, 1, 0};
 }
 
 int32_t qn_vector_bytes(const qn_isa *isa) { return 4 * isa->lanes; }
@@ -80,11 +80,12 @@ LLVMValueRef qn_dot(qn_build *b, const qn_isa *isa, LLVMValueRef acc, LLVMValueR
   LLVMValueRef products =
       qn_call_intrinsic(b, isa->lanes == 8 ? "llvm.x86.avx2.pmadd.wd" : "llvm.x86.sse2.pmadd.wd",
                         NULL, NULL, 0, &arguments[1], 2);
-  return LLVMBuildAdd(b->b, acc, products, "");
+  /* products would be summed first, and their sums held until they are added: too many to hold */
+  return qn_opaque(b, LLVMBuildAdd(b->b, acc, products, ""));
 }
 
-LLVMValueRef qn_build_multiply_add(qn_build *b, const qn_isa *isa, LLVMValueRef x, LLVMValueRef scale,
-                             LLVMValueRef rest) {
+LLVMValueRef qn_build_multiply_add(qn_build *b, const qn_isa *isa, LLVMValueRef x,
+                                   LLVMValueRef scale, LLVMValueRef rest) {
   LLVMTypeRef real = qn_vector(b->u->real, isa->lanes);
   LLVMValueRef arguments[] = {x, scale, rest};
   if (isa->fused) return qn_call_intrinsic(b, "llvm.fma", NULL, &real, 1, arguments, 3);
@@ -157,8 +158,8 @@ LLVMValueRef qn_rescale_lanes(qn_build *b, const qn_isa *isa, qn_rescale form, c
       second = LLVMBuildXor(b->b, second, sign, "");
     }
     scaled = qn_build_multiply_add(b, isa, LLVMBuildSIToFP(b->b, acc, real, ""),
-                             LLVMBuildBitCast(b->b, first, real, ""),
-                             LLVMBuildBitCast(b->b, second, real, ""));
+                                   LLVMBuildBitCast(b->b, first, real, ""),
+                                   LLVMBuildBitCast(b->b, second, real, ""));
     scaled = qn_round(b, isa, scaled);
   }
   if (form == QN_RESCALE_fma || c->zero == 0) return scaled;

@@ -8,10 +8,10 @@
 extern "C" {
 #endif
 
-#define TINY_MEMORY_BYTES 16 /* the caller's: decoded weights and activations */
+#define TINY_MEMORY_BYTES 136 /* the caller's: decoded weights and activations */
 #define TINY_MEMORY_ALIGN 64
 #define TINY_STACK_BYTES N /* at most, of init and of run */
-#define TINY_WEIGHT_BYTES 32 /* constants inside the object */
+#define TINY_WEIGHT_BYTES 64 /* constants inside the object */
 #define TINY_CODE_BYTES N
 #define TINY_FLASH_BYTES N /* code, constants and description */
 #define TINY_MACS 12 /* multiply-accumulates of one run */
