@@ -74,6 +74,8 @@ bool qn_can(const qn_unit *u, qn_capability what) {
   if (what == QN_NEEDS_vnni)
     return machine_has(u, "avx512vnni") || (machine_has(u, "avxvnni") && has_fma(u));
   if (what == QN_NEEDS_avx512vnni) return machine_has(u, "avx512vnni");
+  if (what == QN_NEEDS_amx)
+    return machine_has(u, "avx512vnni") && machine_has(u, "amx-int8") && machine_has(u, "amx-tile");
   if (what == QN_NEEDS_float_lanes) return qn_float_lanes(u).count > 0;
   if (what == QN_NEEDS_dsp) return machine_has(u, "dsp");
   if (what == QN_NEEDS_mve) return machine_has(u, "mve") && !u->options->soft;

@@ -371,6 +371,23 @@ static qn_status emit_decoding(emitter *e, LLVMValueRef init, LLVMValueRef decod
   return QN_OK;
 }
 
+/* Returns QUERN_EMACHINE from init when a job needs tile registers that the machine does not have.
+ */
+static void emit_machine_check(emitter *e, LLVMValueRef init) {
+  const qn_unit *u = e->u;
+  bool amx = false;
+  int i = 0;
+  for (const qn_op *op = u->f->first; op; op = op->next, i++)
+    amx |= u->jobs[i] && u->jobs[i]->emitter->needs == QN_NEEDS_amx;
+  if (!amx) return;
+  LLVMBasicBlockRef lacks = LLVMAppendBasicBlockInContext(u->context, init, "lacks");
+  LLVMBasicBlockRef has = LLVMAppendBasicBlockInContext(u->context, init, "has");
+  LLVMBuildCondBr(e->b, qn_ask_for_amx(e->u, e->b), has, lacks);
+  LLVMPositionBuilderAtEnd(e->b, lacks);
+  LLVMBuildRet(e->b, number(u->i32, QUERN_EMACHINE));
+  LLVMPositionBuilderAtEnd(e->b, has);
+}
+
 /* NAME_init, and the init of the description: the same, but for split memories. */
 static qn_status emit_init(emitter *e, LLVMValueRef *out) {
   const qn_unit *u = e->u;
@@ -384,6 +401,7 @@ static qn_status emit_init(emitter *e, LLVMValueRef *out) {
     qn_emit_memory_check(e->u, e->b, init, 1, u->weights.memory_bytes);
     LLVMBuildStore(e->b, decoded, memory);
   }
+  emit_machine_check(e, init);
   LLVMValueRef code = number(u->i32, QUERN_OK);
   if (u->weights.codec) QN_TRY(emit_decoding(e, init, decoded, &code));
   LLVMBuildRet(e->b, code);

@@ -19,6 +19,7 @@ typedef enum {
   QN_NEEDS_avx2,       /* and FMA */
   QN_NEEDS_vnni,       /* of 256 bits or more: AVX-VNNI or */
   QN_NEEDS_avx512vnni,
+  QN_NEEDS_amx, /* its int8 tiles, and AVX-512 VNNI */
   QN_NEEDS_float_lanes,
   QN_NEEDS_dsp,
   QN_NEEDS_mve,
@@ -190,6 +191,11 @@ void qn_emit_bodies(qn_unit *u);
  * or misaligned. */
 void qn_emit_memory_check(qn_unit *u, LLVMBuilderRef b, LLVMValueRef function, unsigned index,
                           int64_t bytes);
+
+/* -- emit_conv_amx.c */
+/* Asks Linux for AMX's tile registers, without which jobs of that need must not run; an i1: granted.
+ */
+LLVMValueRef qn_ask_for_amx(qn_unit *u, LLVMBuilderRef b);
 
 uint32_t qn_element_id(qn_elem elem); /* as quern.h numbers them */
 

@@ -40,8 +40,9 @@ enum {
   QUERN_ECORRUPT = 1, /* the coded weights inside the object do not decode to what was compiled */
   QUERN_EALIGN = 2,   /* memory is NULL or not aligned to memory_align */
   QUERN_ESELFTEST = 3, /* NAME_selftest: another answer than was computed when the model was compiled */
-  QUERN_ESPLIT = 4    /* the description's init: decoded weights have a memory of their own (quern compile
+  QUERN_ESPLIT = 4,   /* the description's init: decoded weights have a memory of their own (quern compile
                          --split-memory); call NAME_init, which takes both */
+  QUERN_EMACHINE = 5  /* init: the processor or the system lacks what the object's row needs (AMX) */
 };
 
 typedef struct quern_tensor {

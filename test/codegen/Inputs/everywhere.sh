@@ -4,7 +4,8 @@
 #
 # PLACE is ROW: as a Linux program, under QEMU where the machine is another one; ROW@BOARD: as firmware on
 # a board of qemu-system. ROW@N or ROW@virt-N: with vectors of N bits. x86-64-avxvnni@evex: with AVX-VNNI's
-# instructions encoded as AVX-512 VNNI has them, which do the same.
+# instructions encoded as AVX-512 VNNI has them, which do the same. x86-64-amx@emulated: by amx.c, which
+# the system needs not be asked for.
 runtime=$1 place=$2 options=$3
 shift 3
 here=$(dirname "$0")
@@ -46,6 +47,7 @@ mps2-an505) board "qemu-system-arm -M $where" 0x10000000 4M 0x38000000 2M ;;
 mps3-an547) board "qemu-system-arm -M $where" 0 512K 0x21000000 4M ;;
 virt) board "qemu-system-$(echo "$row" | sed 's/rv\([0-9]*\).*/riscv\1/') -M virt -bios none" 0x80000000 4M 0x80400000 4M ;;
 evex) ;;
+emulated) system="$system $here/amx.c -DEMULATED -mgeneral-regs-only" ;;
 virt-*) board "qemu-system-riscv64 -M virt -bios none $vector" 0x80000000 4M 0x80400000 4M ;;
 *) emulator="$emulator $vector" ;;
 esac
@@ -56,9 +58,13 @@ count() { grep -c "^#define M_$1[0-9]*_BYTES" m.h; }
 
 compile() {
   quern compile "$1" -o m.o --target "$row" --name m $options || return
-  [ "$where" = evex ] || return 0
-  quern compile "$1" -o m.s --emit asm --target "$row" --name m $options && sed 's/{vex}//' m.s > evex.s &&
-    clang $flags -mavx512vl -mavx512vnni -c evex.s -o m.o
+  case $where in
+  evex) edit='s/{vex}//' ;;
+  emulated) edit='s/^\tsyscall$/\txorl %eax, %eax/' ;;
+  *) return 0 ;;
+  esac
+  quern compile "$1" -o m.s --emit asm --target "$row" --name m $options && sed "$edit" m.s > edited.s &&
+    clang $flags -mavx512vl -mavx512vnni -mamx-int8 -c edited.s -o m.o
 }
 
 for model in "$@"; do

@@ -3,6 +3,7 @@
 #include "harness.h"
 
 void _start(void);
+void emulate_amx(void); /* amx.c */
 
 #if defined(__x86_64__)
 enum { SYS_READ = 0, SYS_WRITE = 1, SYS_EXIT = 60 };
@@ -58,5 +59,8 @@ uintptr_t stack_room(void) { return 1 << 15; }
 __attribute__((force_align_arg_pointer))
 #endif
 void _start(void) {
+#ifdef EMULATED
+  emulate_amx();
+#endif
   call_system(SYS_EXIT, run_all(), 0, 0);
 }

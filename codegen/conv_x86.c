@@ -1,0 +1,224 @@
+/* conv_x86.h: costs, constants in the order of their use (emit_conv_x86.c says which). */
+#include <string.h>
+#include "conv_x86.h"
+
+enum { MOST_TILE = 16, ALIGN = 64 };
+
+static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+static int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
+static int32_t round_up_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
+
+/* ------------------------------------------------------------------ cost */
+
+int32_t qn_x86_step_count(const qn_x86_conv *s) {
+  return s->p.g.kernel_h * s->p.runs_per_row * s->run_steps;
+}
+
+/* Cycles of a row, about: dot products, and the loads and rescaling that go with them. */
+static int32_t row_cost(const qn_x86_conv *s, int32_t vectors, int32_t tile) {
+  int32_t steps = qn_x86_step_count(s), tiles = round_up_div(s->p.g.out_w, tile);
+  int32_t rescale = tile * vectors * 3 + round_up_div(tile * vectors, 4) * 5;
+  int32_t hidden = s->isa.taps == 4 ? 8 : 1; /* so many sums hide a dot product's latency */
+  return tiles * (steps * (2 * most(tile * vectors, hidden) + tile + vectors) + 2 * rescale);
+}
+
+/* Sums, a step's weights, activations, and a product where it is one of its own fit registers. */
+static int32_t most_tile(const qn_x86_conv *s, int32_t vectors) {
+  int32_t registers = s->isa.registers - (s->isa.taps == 4 ? 2 : 1) - 1;
+  return least(least((registers - vectors) / vectors, MOST_TILE), s->p.g.out_w);
+}
+
+/* Vectors of the next block when so many are left. Few registers hold most sums for two. */
+static int32_t choose_vectors(const qn_x86_conv *s, int32_t left) {
+  if (s->tiles) return least(left, 2);
+  if (s->isa.registers < 32 && s->p.g.out_w > 3) return least(left, 2);
+  return left == 5 ? 3 : least(left, 4); /* 5 = 3 + 2: one vector alone is slow */
+}
+
+/* The best tile, or one that `rank` others are better than; the worst if there are not so many. */
+static int32_t choose_tile(const qn_x86_conv *s, int32_t vectors, int32_t rank) {
+  bool better[MOST_TILE + 1] = {false};
+  int32_t best = 1, limit = most_tile(s, vectors);
+  for (int32_t left = least(rank, limit - 1); left >= 0; left--) {
+    best = 0;
+    for (int32_t tile = 1; tile <= limit; tile++) {
+      if (better[tile]) continue;
+      if (!best || row_cost(s, vectors, tile) <= row_cost(s, vectors, best)) best = tile;
+    }
+    better[best] = true;
+  }
+  return best;
+}
+
+/* ------------------------------------------------------------------ constants */
+
+typedef struct {
+  qn_unit *u;
+  const qn_call *call;
+  qn_x86_conv *s;
+  qn_rescaling *channels;
+  unsigned char *bytes; /* of all constants */
+  int32_t used, rank;   /* of tiles: choose_tile */
+} packer;
+
+/* Weight of output channel o at byte k of run number `run`. */
+static int8_t weight_at(const packer *p, int32_t o, int32_t run, int32_t k) {
+  const qn_window *g = &p->s->p.g;
+  int32_t run_bytes = g->kernel_w / p->s->p.runs_per_row * g->in_c;
+  const int8_t *w = qn_constant(p->u, p->call->in[1]);
+  if (k >= run_bytes) return 0;
+  return w[(int64_t)o * g->kernel_h * g->kernel_w * g->in_c + run * run_bytes + k];
+}
+
+/* What can occur in a channel's accumulators; its bias for activations instead of x - x_zero. */
+static void bound_channel(packer *p, int32_t o, qn_rescaling *r, int32_t *out_bias) {
+  const qn_window *g = &p->s->p.g;
+  const int32_t *bias = qn_constant(p->u, p->call->in[2]);
+  int32_t taps = g->kernel_h * g->kernel_w * g->in_c, zero = p->s->x_zero;
+  const int8_t *w = (const int8_t *)qn_constant(p->u, p->call->in[1]) + (int64_t)o * taps;
+  qn_sums sums = qn_bound_sums(w, taps, 1, zero, bias ? bias[o] : 0);
+  r->acc_low = sums.low;
+  r->acc_high = sums.high;
+  *out_bias =
+      (int32_t)(uint32_t)((bias ? bias[o] : 0) -
+                          ((int64_t)zero + qn_activation_offset(&p->s->isa)) * sums.weights);
+}
+
+/* The channel of a lane of a segment's first block. */
+static int32_t channel_of(const packer *p, const qn_x86_segment *at, int32_t vector, int32_t lane) {
+  int32_t in_block =
+      at->vectors == 4 ? lane / 4 * 16 + vector * 4 + lane % 4 : vector * p->s->isa.lanes + lane;
+  return at->first_channel + in_block;
+}
+
+/* Bias and numbers of one block, of each vector in the form at->form[] or a later one. */
+static bool pack_numbers(packer *p, qn_x86_segment *at) {
+  const qn_isa *isa = &p->s->isa;
+  int32_t lanes = at->vectors * isa->lanes;
+  int32_t *bias = (int32_t *)(void *)(p->bytes + at->first_byte);
+  for (int32_t v = 0; v < at->vectors; v++) {
+    const qn_rescaling *lane[QN_MOST_LANES] = {NULL};
+    int32_t *to = bias + v * isa->lanes;
+    for (int32_t i = 0; i < isa->lanes; i++) {
+      int32_t o = channel_of(p, at, v, i);
+      to[i] = 0;
+      if (o >= p->s->p.g.out_c) continue;
+      bound_channel(p, o, &p->channels[o], &to[i]);
+      lane[i] = &p->channels[o];
+    }
+    qn_numbers numbers;
+    qn_rescale form = (qn_rescale)at->form[v];
+    if (!qn_choose_rescale(isa, lane, &form, &numbers)) return false;
+    at->form[v] = (int32_t)form;
+    for (int32_t i = 0; i < isa->lanes; i++)
+      to[i] = (int32_t)((uint32_t)to[i] + (uint32_t)numbers.shift[i]);
+    memcpy(to + lanes, numbers.a, (size_t)qn_vector_bytes(isa));
+    memcpy(to + 2 * lanes, numbers.b, (size_t)qn_vector_bytes(isa));
+  }
+  return true;
+}
+
+int32_t qn_x86_numbers_bytes(const qn_x86_conv *s, int32_t vectors) {
+  return 3 * vectors * qn_vector_bytes(&s->isa);
+}
+
+static int64_t block_bytes(const qn_x86_conv *s, int32_t vectors) {
+  int64_t weights = (int64_t)vectors * qn_x86_step_count(s) * qn_weights_bytes(&s->isa);
+  return (qn_x86_numbers_bytes(s, vectors) + weights + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+static void pack_weights(packer *p, const qn_x86_segment *at) {
+  const qn_x86_conv *s = p->s;
+  const qn_isa *isa = &s->isa;
+  unsigned char *w = p->bytes + at->first_byte + qn_x86_numbers_bytes(s, at->vectors);
+  int32_t steps = qn_x86_step_count(s);
+  for (int32_t first = 0; first < steps; first += s->chunk_steps)
+    for (int32_t v = 0; v < at->vectors; v++)
+      for (int32_t step = first; step < first + s->chunk_steps; step++) {
+        for (int32_t i = 0; i < isa->lanes * isa->taps; i++) {
+          int32_t o = channel_of(p, at, v, i / isa->taps), tap = i % isa->taps;
+          int32_t run = step / s->run_steps, k = isa->taps * (step % s->run_steps) + tap;
+          if (o < s->p.g.out_c) qn_pack_weight(isa, w, i / isa->taps, tap, weight_at(p, o, run, k));
+        }
+        w += qn_weights_bytes(isa);
+      }
+}
+
+static bool same_form(const qn_x86_segment *a, const qn_x86_segment *b) {
+  return a->vectors == b->vectors && memcmp(a->form, b->form, sizeof a->form) == 0;
+}
+
+/* A block of its own, joined to the segment before if it is like it. */
+static bool add_block(packer *p, int32_t vectors, qn_rescale form) {
+  qn_x86_conv *s = p->s;
+  qn_x86_segment last = {.vectors = vectors, .blocks = 1, .first_byte = p->used};
+  last.block_bytes = (int32_t)block_bytes(s, vectors);
+  const qn_x86_segment *before = s->segment_count > 0 ? &s->at[s->segment_count - 1] : NULL;
+  if (before)
+    last.first_channel = before->first_channel + before->blocks * before->vectors * s->isa.lanes;
+  for (int32_t v = 0; v < vectors; v++) last.form[v] = (int32_t)form;
+  if (!pack_numbers(p, &last)) return false;
+  last.tile = s->tiles ? s->tiles * s->tile_rows : choose_tile(s, vectors, p->rank);
+  pack_weights(p, &last);
+  p->used += last.block_bytes;
+  if (before && same_form(before, &last)) {
+    s->at[s->segment_count - 1].blocks++;
+    return true;
+  }
+  if (s->segment_count == QN_X86_SEGMENTS) return false;
+  s->at[s->segment_count++] = last;
+  return true;
+}
+
+/* All blocks, in forms from `form` on. */
+static bool add_blocks(packer *p, qn_rescale form) {
+  int32_t left = round_up_div(p->s->p.g.out_c, p->s->isa.lanes);
+  p->used = p->s->tiles ? ALIGN : 0; /* the tile registers' sizes */
+  p->s->segment_count = 0;
+  while (left > 0) {
+    int32_t vectors = choose_vectors(p->s, left);
+    if (!add_block(p, vectors, form)) return false;
+    left -= vectors;
+  }
+  return true;
+}
+
+int64_t qn_x86_copy_bytes(const qn_x86_conv *s) {
+  int64_t bytes = qn_padded_elems(&s->p) * qn_activation_bytes(&s->isa) + 2 * QN_MOST_VECTOR;
+  return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
+  qn_conv_i8_params params;
+  memcpy(&params, call->params, sizeof params);
+  if (params.g.groups != 1 || qn_constant(u, call->in[0])) return false;
+  for (int i = 1; i < call->in_count; i++) {
+    if (call->in[i] && !qn_constant(u, call->in[i])) return false;
+  }
+  qn_x86_conv *s = qn_alloc(&u->m->arena, sizeof *s);
+  s->isa = qn_isa_of(u);
+  s->x_zero = params.x_zero;
+  s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
+  if (!qn_pad_window(&params.g, &s->p)) return false;
+  s->chunk_steps = amx ? QN_AMX_STEPS : 1;
+  s->run_steps = round_up_div(s->p.run_elems, s->isa.taps * s->chunk_steps) * s->chunk_steps;
+  if (amx && !qn_plan_amx(s)) return false;
+  packer p = {.u = u, .call = call, .s = s, .rank = job->alternative};
+  /* as many as blocks of one vector would take */
+  int64_t bytes = round_up_div(s->p.g.out_c, s->isa.lanes) * block_bytes(s, 1) + ALIGN;
+  if (bytes > INT32_MAX / 2) return false;
+  p.bytes = qn_alloc(&u->m->arena, (size_t)bytes);
+  p.channels = qn_alloc(&u->m->arena, (size_t)s->p.g.out_c * sizeof *p.channels);
+  for (int32_t o = 0; o < s->p.g.out_c; o++) p.channels[o] = qn_rescaling_of(u, call, o);
+  if (!add_blocks(&p, QN_RESCALE_fma) && !add_blocks(&p, QN_RESCALE_signed) &&
+      !add_blocks(&p, QN_RESCALE_integer))
+    return false;
+  if (amx) qn_pack_amx(s, p.bytes);
+  job->alternatives = amx ? 0 : most_tile(s, s->at[0].vectors) - 1;
+  job->shape = s;
+  job->shape_bytes = sizeof *s;
+  job->constants = p.bytes;
+  job->constant_bytes = p.used;
+  job->scratch_bytes = qn_x86_copy_bytes(s) + (amx ? qn_amx_sum_bytes(s) : 0);
+  return true;
+}
