@@ -303,6 +303,13 @@ qn_status qn_try_scheme(const qn_judge *j, const qn_scheme *scheme, qn_verdict *
  *    for the model in m's file; none: q->on is false. Prints why to standard error. */
 qn_status qn_search_scheme(const qn_options *o, qn_module *m, qn_quantization *q) QN_MUST_CHECK;
 
+/* -- squeeze.c */
+/* Whether the scheme drops weights, makes them fewer different ones, or splits layers. */
+bool qn_is_lossy(const qn_scheme *s);
+/* Weakens what q's scheme asks for of that until it holds q->max_drop, for the model in m's file;
+ * prints how to standard error. */
+qn_status qn_search_strength(const qn_options *o, qn_module *m, qn_quantization *q) QN_MUST_CHECK;
+
 /* -- search.c: sets the levels of q's layers as q->search says, for the model in m's file; prints
  *    why to standard error. */
 qn_status qn_search_levels(const qn_options *o, qn_module *m, qn_quantization *q) QN_MUST_CHECK;

@@ -104,5 +104,7 @@ qn_status qn_quantize(const qn_options *o, qn_module *m) {
     QN_TRY(qn_search_scheme(o, m, &q));
   else if (q.search != QN_SEARCH_none)
     QN_TRY(qn_search_levels(o, m, &q));
+  else if (o->max_drop && qn_is_lossy(&q.scheme))
+    QN_TRY(qn_search_strength(o, m, &q));
   return q.on ? qn_apply_quantization(o, &q, m) : QN_OK;
 }

@@ -445,8 +445,11 @@ static qn_status read_guard(const qn_options *o, qn_quantization *out) {
   if (o->max_drop && (*end || end == o->max_drop || !(out->max_drop >= 0 && out->max_drop <= 100)))
     return qn_io_error("quern", "--max-drop '%s' is no number from 0 to 100", o->max_drop);
   const char *flag = o->max_drop ? "--max-drop" : "--calibrate-labels";
-  if ((o->max_drop || o->calibrate_labels) && out->search == QN_SEARCH_none)
-    return qn_io_error("quern", "%s is for a search: --quantize mixed, fewest or auto", flag);
+  bool searches = out->search != QN_SEARCH_none || (o->max_drop && qn_is_lossy(&out->scheme));
+  if ((o->max_drop || o->calibrate_labels) && !searches)
+    return qn_io_error("quern",
+                       "%s is for a search: --quantize mixed, fewest or auto, or what prunes",
+                       flag);
   return QN_OK;
 }
 
