@@ -23,17 +23,6 @@ static qn_status write_ir(qn_module *m, const char *path) {
   return status;
 }
 
-/* Compiles so that the budgets hold, if there are some. */
-static qn_status compile_within(const qn_options *o, qn_module *m, const qn_func *f,
-                                qn_compile_options *options, qn_object *out) {
-  qn_budgets budgets;
-  QN_TRY(qn_get_budgets(o, &budgets));
-  bool solve = options->weights == QN_WEIGHTS_AUTO && (o->budget_flash || o->budget_ram);
-  if (solve) QN_TRY(qn_solve_weights(&budgets, m, f, true, !o->optimize, options, out));
-  if (!solve || options->emit != QN_EMIT_OBJ) QN_TRY(qn_compile(m, options, out));
-  return qn_check_budgets(&budgets, m, f, options, out);
-}
-
 static qn_status compile(const qn_options *o, const char *path, qn_module *m) {
   int kind = 0, planned_ir = 3; /* the last alternative; the others are qn_emit */
   if (o->emit) QN_TRY(qn_choose("--emit", NULL, o->emit, &kind));
@@ -47,7 +36,9 @@ static qn_status compile(const qn_options *o, const char *path, qn_module *m) {
   QN_TRY(qn_get_compile_options(o, m, &options));
   options.emit = (qn_emit)kind;
   qn_object object;
-  QN_TRY(compile_within(o, m, f, &options, &object));
+  qn_budgets budgets;
+  QN_TRY(qn_compile_within(o, m, f, true, &options, &budgets, &object));
+  QN_TRY(qn_check_budgets(&budgets, m, f, &options, &object));
   QN_TRY(qn_write_file(output, object.bytes, object.size));
   const char *header = o->header ? o->header : with_suffix(&m->arena, output, ".h");
   if (kind == QN_EMIT_OBJ || o->header)

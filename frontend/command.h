@@ -299,6 +299,17 @@ qn_status qn_open_judge(const qn_options *o, const qn_quantization *q, const cha
 /* Quantizes, wins accuracy back, compiles, runs and judges. */
 qn_status qn_try_scheme(const qn_judge *j, const qn_scheme *scheme, qn_verdict *out) QN_MUST_CHECK;
 
+/* -- fit.c */
+/* Compiles the planned m with --weights auto solved for o's budgets, if there are some; they come
+ * back. tell: prints why to standard error. */
+qn_status qn_compile_within(const qn_options *o, qn_module *m, const qn_func *f, bool tell,
+                            qn_compile_options *options, qn_budgets *budgets,
+                            qn_object *out) QN_MUST_CHECK;
+/* Whether the model that the scheme makes of all samples, compiled as j->o asks, keeps its
+ *    budgets. */
+qn_status qn_try_size(const qn_judge *j, const qn_scheme *scheme, bool *out_fits,
+                      int64_t *out_flash, int64_t *out_ram) QN_MUST_CHECK;
+
 /* -- auto.c: the cheapest scheme that holds q->max_drop, with the recoveries that it needs, into q,
  *    for the model in m's file; none: q->on is false. Prints why to standard error. */
 qn_status qn_search_scheme(const qn_options *o, qn_module *m, qn_quantization *q) QN_MUST_CHECK;

@@ -5,7 +5,8 @@
  * much in every layer, n log2(1/d) bits for n weights against g d^2 noise: d^2 is proportional to
  * n / g. That leaves one number for the whole model, the number of levels in the mean, which is
  * sought by bisection: each candidate is judged by what it loses on samples that are held back
- * (judge.c). */
+ * (judge.c). Where the user gives budgets, too, the largest number of levels that fits them is
+ * sought behind that. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -109,7 +110,7 @@ static qn_status try_mean(search *s, double mean, qn_verdict *out) {
 }
 
 /* The smallest mean that holds, to within some percent. */
-static qn_status bisect(search *s) {
+static qn_status bisect(search *s, double *out) {
   double holds = MOST_INT8, fails = 1;
   for (int i = 0; i < s->count; i++) holds = fmax(holds, MOST_INT8 / s->at[i].score);
   qn_verdict v;
@@ -129,6 +130,39 @@ static qn_status bisect(search *s) {
       fails = mean;
   }
   set_levels(s, holds);
+  *out = holds;
+  return QN_OK;
+}
+
+static qn_status fits_with_mean(search *s, double mean, bool *out) {
+  set_levels(s, mean);
+  qn_scheme scheme = s->judge.q->scheme;
+  scheme.layers = s->levels;
+  scheme.layer_count = s->count;
+  int64_t flash, ram;
+  QN_TRY(qn_try_size(&s->judge, &scheme, out, &flash, &ram));
+  fprintf(stderr, "search: at most %.2f bits per weight: flash %" PRId64 ", RAM %" PRId64 ": %s\n",
+          mean_bits(s), flash, ram, *out ? "fits" : "too much");
+  return QN_OK;
+}
+
+/* Flash to spare is accuracy: the largest mean that fits the budgets, `least` if none does. */
+static qn_status spend_budgets(search *s, double least) {
+  double fits = least, fails = 2 * MOST_INT8;
+  bool fit;
+  QN_TRY(fits_with_mean(s, fails, &fit));
+  if (fit) return QN_OK;
+  QN_TRY(fits_with_mean(s, least, &fit));
+  for (int i = 0; fit && i < STEPS; i++) {
+    bool next;
+    double mean = sqrt(fits * fails);
+    QN_TRY(fits_with_mean(s, mean, &next));
+    if (next)
+      fits = mean;
+    else
+      fails = mean;
+  }
+  set_levels(s, fits);
   return QN_OK;
 }
 
@@ -148,7 +182,9 @@ static qn_status search_model(search *s, const qn_options *o, const qn_quantizat
   QN_TRY(qn_open_judge(o, q, path, a, again, &s->judge));
   list_layers(s, qn_main_func(again));
   QN_TRY(measure_layers(s));
-  QN_TRY(bisect(s));
+  double least;
+  QN_TRY(bisect(s, &least));
+  if (o->budget_flash || o->budget_ram) QN_TRY(spend_budgets(s, least));
   print_choice(s);
   return QN_OK;
 }
