@@ -3,9 +3,9 @@
 # in NAME.want; checks that stack and memory stay within what the header says.
 #
 # PLACE is ROW: as a Linux program, under QEMU where the machine is another one; ROW@BOARD: as firmware on
-# a board of qemu-system. ROW@N or ROW@virt-N: with vectors of N bits. x86-64-avxvnni@evex: with AVX-VNNI's
-# instructions encoded as AVX-512 VNNI has them, which do the same. x86-64-amx@emulated: by amx.c, which
-# the system needs not be asked for.
+# a board of qemu-system, with the plugin $COUNTER (calls.c) if it is set. ROW@N or ROW@virt-N: with vectors
+# of N bits. x86-64-avxvnni@evex: with AVX-VNNI's instructions encoded as AVX-512 VNNI has them, which do the
+# same. x86-64-amx@emulated: by amx.c, which the system needs not be asked for.
 runtime=$1 place=$2 options=$3
 shift 3
 here=$(dirname "$0")
@@ -76,7 +76,8 @@ for model in "$@"; do
       "$here/harness.c" $system m.o -o program || { echo "$place: $name does not link"; exit 1; }
   case $system in
   *board.c)
-    cp "$name.in" input && timeout 120 $emulator program > m.stack 2>&1
+    [ -z "$COUNTER" ] || plugin="-plugin $COUNTER,$(llvm-nm -S program | awk '$4 == "m_run" { print "at=0x" $1 ",bytes=0x" $2 }'),to=m.calls"
+    cp "$name.in" input && timeout 120 $emulator program $plugin > m.stack 2>&1
     status=$?
     mv output "$name.got"
     ;;
