@@ -276,7 +276,7 @@ static void store(qn_tile *t, LLVMValueRef numbers, LLVMValueRef y, int32_t chan
                   LLVMValueRef (*sum_of)(qn_tile *t, int32_t pixel, int32_t channel)) {
   qn_build *b = t->b;
   for (int32_t c = 0; c < channels; c++) {
-    LLVMValueRef record = qn_at(b, numbers, (int64_t)c * QN_SCALAR_BYTES);
+    LLVMValueRef record = qn_at(b, numbers, (int64_t)c * qn_scalar_bytes(b->u));
     qn_scalar_numbers n = qn_read_scalar(b, &t->s->fixed, record);
     for (int32_t i = 0; i < t->at->tile; i++)
       qn_write(b, qn_rescale_scalar(b, &t->s->fixed, sum_of(t, i, c), &n),
@@ -296,49 +296,16 @@ static void store_small(qn_tile *t, LLVMValueRef numbers, LLVMValueRef y, int32_
   store(t, numbers, y, channels, sum_small);
 }
 
-static const qn_tile_code code_64 = {.taps = 1,
-                                     .round_taps = 2,
-                                     .choose = choose_64,
-                                     .start = start_64,
-                                     .add = add_64,
-                                     .store = store_64,
-                                     .copy = qn_copy_scalar,
-                                     .fill = qn_fill_scalar,
-                                     .unrolled_taps = 4,
-                                     .lanes = LANES_64,
-                                     .lane_bits = BITS_64,
-                                     .word_bytes = 8,
-                                     .plan = plan_64,
-                                     .record_bytes = QN_SCALAR_BYTES,
-                                     .pack = pack_64,
-                                     .flush = flush_64};
-static const qn_tile_code code_32 = {.taps = 1,
-                                     .round_taps = ROUND_32,
-                                     .choose = choose_32,
-                                     .start = start_32,
-                                     .add = add_32,
-                                     .store = store_32,
-                                     .copy = qn_copy_scalar,
-                                     .fill = qn_fill_scalar,
-                                     .unrolled_taps = 4,
-                                     .lanes = LANES_32,
-                                     .lane_bits = BITS_32,
-                                     .word_bytes = 4,
-                                     .plan = plan_32,
-                                     .record_bytes = QN_SCALAR_BYTES,
-                                     .pack = pack_plain};
-static const qn_tile_code code_small = {.taps = 1,
-                                        .round_taps = 2,
-                                        .choose = choose_small,
-                                        .start = start_small,
-                                        .add = add_small,
-                                        .store = store_small,
-                                        .copy = qn_copy_scalar,
-                                        .fill = qn_fill_scalar,
-                                        .unrolled_taps = 4,
-                                        .plan = plan_small,
-                                        .record_bytes = QN_SCALAR_BYTES,
-                                        .pack = pack_plain};
+#define SCALAR_CODE(kind, bits, round)                                                             \
+  .taps = 1, .round_taps = round, .choose = choose_##kind, .start = start_##kind,                  \
+  .add = add_##kind, .store = store_##kind, .copy = qn_copy_scalar, .fill = qn_fill_scalar,        \
+  .unrolled_taps = 4, .plan = plan_##kind, .record_bytes = QN_SCALAR_BYTES_##bits
+static const qn_tile_code code_64 = {SCALAR_CODE(64, 64, 2), .pack = pack_64, .lanes = LANES_64,
+                                     .lane_bits = BITS_64,   .word_bytes = 8, .flush = flush_64};
+static const qn_tile_code code_32 = {SCALAR_CODE(32, 32, ROUND_32), .pack = pack_plain,
+                                     .lanes = LANES_32, .lane_bits = BITS_32, .word_bytes = 4};
+static const qn_tile_code code_small64 = {SCALAR_CODE(small, 64, 2), .pack = pack_plain};
+static const qn_tile_code code_small32 = {SCALAR_CODE(small, 32, 2), .pack = pack_plain};
 
 bool qn_take_conv2d_rv64(qn_unit *u, const qn_call *call, qn_job *job) {
   return qn_take_tiles(u, call, job, &code_64);
@@ -357,17 +324,17 @@ void qn_emit_conv2d_rv32(qn_build *b, const qn_job *job, LLVMValueRef *arguments
 }
 
 bool qn_take_conv2d_small64(qn_unit *u, const qn_call *call, qn_job *job) {
-  return qn_take_tiles(u, call, job, &code_small);
+  return qn_take_tiles(u, call, job, &code_small64);
 }
 
 void qn_emit_conv2d_small64(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
-  qn_emit_tiles(b, job, arguments, &code_small);
+  qn_emit_tiles(b, job, arguments, &code_small64);
 }
 
 bool qn_take_conv2d_small32(qn_unit *u, const qn_call *call, qn_job *job) {
-  return qn_take_tiles(u, call, job, &code_small);
+  return qn_take_tiles(u, call, job, &code_small32);
 }
 
 void qn_emit_conv2d_small32(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
-  qn_emit_tiles(b, job, arguments, &code_small);
+  qn_emit_tiles(b, job, arguments, &code_small32);
 }

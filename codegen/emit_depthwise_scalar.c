@@ -7,8 +7,8 @@
  * by a word of that row's weights, last first; the lowest lane is then complete, and the word is
  * shifted down by a lane. On 32 bits each has a register. Otherwise every result reads its window.
  *
- * In the constants each channel has its numbers (scalar.h) and its weights, as words of the
- * registers' size. */
+ * In the constants each channel has its numbers (scalar.h) and its weights, bytes or
+ * words of lanes. */
 #include <string.h>
 #include "scalar.h"
 #include "window.h"
@@ -22,7 +22,7 @@ typedef struct {
   int32_t copied;
   int32_t walked;        /* the results' sums are carried along the row, */
   int32_t lanes;         /* in lanes of one word */
-  int32_t word_bytes;    /* of a weight, or of a row's weights in lanes */
+  int32_t word_bytes;    /* of a weight: 1, or of a row's weights in lanes: 8 */
   int32_t channel_bytes; /* of constants */
 } depthwise_shape;
 
@@ -49,7 +49,7 @@ static void pack_channel(const qn_unit *u, const qn_call *call, const depthwise_
   qn_pack_scalar(u, &s->fixed, &c, s->lanes ? (int32_t)LANE_START : 0, to);
   for (int32_t i = 0; i < weight_count(s); i++) {
     uint64_t word = (uint64_t)packed_weight(s, w, i);
-    unsigned char *at = to + QN_SCALAR_BYTES + i * s->word_bytes;
+    unsigned char *at = to + qn_scalar_bytes(u) + i * s->word_bytes;
     for (int32_t k = 0; k < s->word_bytes; k++) at[k] = (unsigned char)(word >> (8 * k));
   }
 }
@@ -61,8 +61,8 @@ static void plan(const qn_unit *u, depthwise_shape *s) {
       g->stride_w == 1 && g->dilation_w == 1 && g->kernel_w > 1 && g->kernel_w <= MOST_CARRIED;
   s->lanes = qn_is_wide(u) && slides && g->kernel_h * g->kernel_w < 64 ? g->kernel_w : 0;
   s->walked = slides && (s->lanes || g->kernel_h * g->kernel_w <= MOST_RESIDENT);
-  s->word_bytes = qn_is_wide(u) ? (s->lanes ? 8 : 4) : 4;
-  s->channel_bytes = (QN_SCALAR_BYTES + weight_count(s) * s->word_bytes + 15) / 16 * 16;
+  s->word_bytes = s->lanes ? 8 : 1;
+  s->channel_bytes = (qn_scalar_bytes(u) + weight_count(s) * s->word_bytes + 7) / 8 * 8;
 }
 
 static bool take(qn_unit *u, const qn_call *call, qn_job *job) {
@@ -97,15 +97,13 @@ typedef struct {
 } channel;
 
 static LLVMValueRef read_weight(const channel *t, int32_t i) {
-  qn_build *b = t->b;
-  LLVMTypeRef type = t->s->word_bytes == 4 ? b->u->i32 : LLVMInt64TypeInContext(b->u->context);
-  LLVMValueRef w = qn_read(b, type, qn_at(b, t->packed, (int64_t)i * t->s->word_bytes), 4);
-  return type == b->u->size ? w : LLVMBuildSExt(b->b, w, b->u->size, "");
+  LLVMValueRef at = qn_at(t->b, t->packed, (int64_t)i * t->s->word_bytes);
+  return t->s->lanes ? qn_read(t->b, t->b->u->size, at, 8) : qn_read_byte(t->b, at);
 }
 
 static void read_channel(channel *t, LLVMValueRef record) {
   t->numbers = qn_read_scalar(t->b, &t->s->fixed, record);
-  t->packed = qn_at(t->b, record, QN_SCALAR_BYTES);
+  t->packed = qn_at(t->b, record, qn_scalar_bytes(t->b->u));
   for (int32_t i = 0; i < weight_count(t->s) && weight_count(t->s) <= MOST_RESIDENT; i++)
     t->weights[i] = read_weight(t, i);
 }

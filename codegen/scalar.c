@@ -7,6 +7,10 @@ enum { MOST_SHIFT = 22 };
 
 bool qn_is_wide(const qn_unit *u) { return qn_can(u, QN_NEEDS_rv64); }
 
+int32_t qn_scalar_bytes(const qn_unit *u) {
+  return qn_is_wide(u) ? QN_SCALAR_BYTES_64 : QN_SCALAR_BYTES_32;
+}
+
 /* ------------------------------------------------------------------ constants */
 
 static int64_t magnitude(int64_t n) { return n < 0 ? -n : n; }
