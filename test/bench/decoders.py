@@ -4,7 +4,7 @@
     decoders.py --quern build/quern --models ../shared/models --harness ../shared/harness \\
                 [--codec CODEC] [--check] [NETWORK ...]
 
-One line per network and codec:
+One line per network (of --models, or a file) and codec:
   bits       of each weight of the network, as stored
   constants  all there is: weights, side data, tables, decoder
   decoder    bytes of code that init runs
@@ -36,10 +36,10 @@ def output_of(command, **more):
     return subprocess.run([str(x) for x in command], check=True, capture_output=True, text=True, **more).stdout
 
 
-def count(args, folder, name, memory):
+def count(args, folder, memory):
     """Instructions of the model's init."""
     elf, bench = folder / "bench.elf", folder / "bench.o"
-    output_of(["arm-none-eabi-gcc", *CPU, "-O2", "-I", args.harness, "-I", RUNTIME, f"-DMODEL={name}_model",
+    output_of(["arm-none-eabi-gcc", *CPU, "-O2", "-I", args.harness, "-I", RUNTIME, "-DMODEL=model_model",
                f"-DMEMORY_BYTES={memory}", "-c", HERE / "decode_model.c", "-o", bench])
     build = {"HARNESS_BUILD": str(folder), "PATH": subprocess.os.environ["PATH"]}
     output_of(["sh", args.harness / "mk.sh", "m4", elf, bench, folder / "model.o"], env=build)
@@ -52,9 +52,9 @@ def count(args, folder, name, memory):
 
 
 def compile_model(args, folder, network, *more):
-    model = pathlib.Path(args.models) / f"{network}.tflite"
+    model = network if "." in network else pathlib.Path(args.models) / f"{network}.tflite"
     options = [model, "--target", "cortex-m4", "--optimize", "size", *more]
-    compiled = json.loads(output_of([args.quern, "compile", *options, "--name", network, "-o", folder / "model.o", "--json"]))
+    compiled = json.loads(output_of([args.quern, "compile", *options, "--name", "model", "-o", folder / "model.o", "--json"]))
     return compiled, options
 
 
@@ -67,7 +67,7 @@ def measure(args, folder, network, codec):
     sizes = json.loads(output_of([args.quern, "report", *options, "--sizes", "--json"]))
     more = coded["memory_bytes"] - split["weights_memory_bytes"] - raw["memory_bytes"]
     return (sizes["weight_bits"] / sizes["weights"], sizes["constant_bytes"], sizes["decoder_bytes"], more,
-            count(args, folder, network, coded["memory_bytes"]) / sizes["kept_weights"])
+            count(args, folder, coded["memory_bytes"]) / sizes["kept_weights"])
 
 
 def main():
