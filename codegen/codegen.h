@@ -96,6 +96,20 @@ typedef struct {
  * known. May be called again with other options. */
 qn_status qn_compile(qn_module *m, const qn_compile_options *options, qn_object *out) QN_MUST_CHECK;
 
+/* -- cost.c: what an op's layer takes, estimated. */
+typedef struct {
+  int64_t macs, pixels, results; /* elements of the result; those without its last dimension */
+  int64_t reads; /* bytes gathered for a convolution's windows; elements of other ops' operand */
+} qn_work;
+qn_work qn_work_of(const qn_op *op);
+typedef struct {
+  double instructions, cycles;
+} qn_cost;
+/* Some kernels' costs are known for the row. */
+bool qn_has_costs(const qn_target *target);
+/* By this function, a name in qn_object.kernels. False: nothing is known of it. */
+bool qn_estimate_cost(const qn_target *target, const qn_op *op, const char *kernel, qn_cost *out);
+
 /* -- sizes.c: operand i of op holds a layer's weights, as opposed to biases, scales, tables. */
 bool qn_is_weight(const qn_op *op, int i);
 

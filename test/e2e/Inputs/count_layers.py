@@ -3,7 +3,8 @@ by QEMU's plugin (calls.c).
 
 Each network runs twice on its first sample, in a place of everywhere.sh, with its tuned kernels and with the
 runtime's kernels as LLVM compiles them (`* = runtime`). Prints instructions per network and per multiply-add, and
-exits with 1 if a layer takes more than its plain kernel or a network more than its LIMIT.
+exits with 1 if a layer takes more than its plain kernel, a network more than its LIMIT, or if `quern report --speed`
+is wrong by more than 10 % for a network or 20 % for a layer that takes a twentieth of it.
 """
 import json
 import os
@@ -26,6 +27,22 @@ def count(runtime, plugin, place, network, options):
     return layers, calls
 
 
+def estimate(place, network):
+    """What the report says of each layer that is a call."""
+    text = subprocess.run(["quern", "report", network, "--speed", "--json", "--target", place.split("@")[0]], check=True,
+                          capture_output=True, text=True).stdout
+    return [layer["instructions"] for layer in json.loads(text)["layers"]]
+
+
+def misjudged(name, layers, counts, estimates):
+    """Texts of what the report is wrong about."""
+    if abs(sum(estimates) / sum(counts) - 1) > 0.1:
+        yield f"{name}: {sum(estimates)} instructions estimated"
+    for layer, ours, guess in zip(layers, counts, estimates):
+        if ours > sum(counts) / 20 and abs(guess / ours - 1) > 0.2:
+            yield f"{name} {layer['name']}: {guess} instructions estimated, {ours} counted"
+
+
 def main():
     shared, runtime, plugin, place = sys.argv[1:5]
     open("plain.tune", "w").write("* = runtime\n")
@@ -41,6 +58,7 @@ def main():
               f"plain {sum(plain)}, {sum(plain) / macs:.2f}")
         if sum(tuned) > int(limit):
             wrong.append(f"{name}: more than {limit}")
+        wrong += misjudged(name, layers, tuned, estimate(place, network))
         for layer, other, ours, theirs in zip(layers, others, tuned, plain):
             if ours > theirs and layer["kernel"] != other["kernel"]:
                 wrong.append(f"{name} {layer['name']}: {layer['kernel']} {ours}, {other['kernel']} {theirs}")
