@@ -8,7 +8,7 @@ static qn_status report_speed(const qn_options *o, const char *path, qn_module *
   QN_TRY(qn_prepare(path, o, m, &f));
   qn_compile_options options;
   QN_TRY(qn_get_compile_options(o, m, &options));
-  if (!qn_has_costs(options.target))
+  if (!o->json && !qn_has_costs(options.target))
     return qn_io_error("quern", "target '%s' has no table of costs", options.target->name);
   qn_object object;
   QN_TRY(qn_compile(m, &options, &object));

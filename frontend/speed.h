@@ -4,7 +4,7 @@
 
 #include "command.h"
 
-/* The target's row has costs (qn_has_costs). */
+/* JSON also says what a layer's costs are counted in, and is for rows without costs as well. */
 void qn_print_speed(const qn_func *f, const qn_target *target, const qn_object *object, bool json);
 
 #endif

@@ -28,15 +28,16 @@ def count(runtime, plugin, place, network, options):
 
 
 def estimate(place, network):
-    """What the report says of each layer that is a call."""
+    """What the report says of each layer that is a call; nothing for rows without a table of costs."""
     text = subprocess.run(["quern", "report", network, "--speed", "--json", "--target", place.split("@")[0]], check=True,
                           capture_output=True, text=True).stdout
-    return [layer["instructions"] for layer in json.loads(text)["layers"]]
+    layers = json.loads(text)["layers"]
+    return [layer["instructions"] for layer in layers] if any(layer["known"] for layer in layers) else []
 
 
 def misjudged(name, layers, counts, estimates):
     """Texts of what the report is wrong about."""
-    if abs(sum(estimates) / sum(counts) - 1) > 0.1:
+    if estimates and abs(sum(estimates) / sum(counts) - 1) > 0.1:
         yield f"{name}: {sum(estimates)} instructions estimated"
     for layer, ours, guess in zip(layers, counts, estimates):
         if ours > sum(counts) / 20 and abs(guess / ours - 1) > 0.2:
