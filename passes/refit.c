@@ -7,7 +7,7 @@
  * through the rows that lie between its bounds now; a step that does not help ends it. Channels
  * that share a scale share a: only their biases are fitted.
  *
- * What few samples gain by chance other inputs lose: p numbers fitted to n samples must lower the
+ * What few samples gain by chance other inputs lose: p numbers fitted to n rows must lower the
  * error from e to less than e * exp(-2/n (p + p (p + 1) / (n - p - 1))), Akaike's criterion in its
  * form for small n (Hurvich and Tsai 1989), or the channel stays as it is.
  *
