@@ -143,7 +143,7 @@ static qn_status measure(solver *s) {
   s->units = LEAST_UNITS + s->layers;
   QN_TRY(compile_as(s, &s->raw));
   for (int i = 0; i < CODERS; i++) {
-    if (coders[i].work <= 1) continue; /* a copy saves nothing */
+    if (strcmp(coders[i].name, "raw") == 0) continue; /* a copy saves nothing */
     if (s->options.codec && s->options.codec != qn_find_codec(coders[i].name)) continue;
     QN_TRY(measure_codec(s, &coders[i]));
   }
