@@ -11,7 +11,9 @@
  * Lanes are elements of a row in one of two ways:
  *   flat    (columns move by 1) elements in a row whatever their channel; weights repeat after
  *           lcm(C, lanes) elements. Nothing is wasted when C is small or odd
- *   pixels  channels of one pixel
+ *   pixels  channels of one pixel. Where they are whole groups of four vectors and lanes take four
+ *           taps (ordered), lane 4i+e of vector j of a group is channel 16i + 4j + e: interleaving
+ *           leaves them so, and narrowing puts them in order again
  *
  * A block is what one walk along a row computes: a few vectors whose weights stay in registers if
  * they fit, at each step for as many pixels as make four result vectors, which are packed into one.
@@ -43,7 +45,7 @@ typedef struct {
   int32_t lines;           /* of as many input rows as a lane takes taps */
   int32_t columns, copied; /* of a line; of the input */
   int32_t line_bytes;
-  int32_t flat;
+  int32_t flat, ordered;
   int32_t segment_count;
   segment at[MOST_SEGMENTS];
 } depthwise_shape;
@@ -99,7 +101,13 @@ static bool plan_flat(depthwise_shape *s) {
 
 static bool plan_pixels(depthwise_shape *s) {
   const qn_window *g = &s->g;
-  int32_t lanes = s->isa.lanes;
+  int32_t lanes = s->isa.lanes, group = QN_MOST_GROUP * lanes;
+  if (s->isa.taps == 4 && g->in_c % group == 0) {
+    s->ordered = 1;
+    s->at[s->segment_count++] = (segment){
+        .count = g->in_c / group, .vectors = QN_MOST_GROUP, .repeats = 1, .channels = lanes};
+    return true;
+  }
   for (int32_t first = 0; first < g->in_c;) {
     if (s->segment_count == MOST_SEGMENTS) return false;
     int32_t vectors = g->in_c - first > lanes ? 2 : 1;
@@ -150,7 +158,10 @@ static void prepare_channel(packer *p, int32_t c) {
 
 /* The channel of a lane of vector number `vector` of the segment, -1 if there is none. */
 static int32_t channel_of(const packer *p, const segment *at, int32_t vector, int32_t lane) {
-  int32_t element = at->first + vector * p->s->isa.lanes + lane;
+  int32_t lanes = p->s->isa.lanes, element = at->first + vector * lanes + lane;
+  if (p->s->ordered)
+    return vector / QN_MOST_GROUP * QN_MOST_GROUP * lanes + lane / 4 * 16 +
+           vector % QN_MOST_GROUP * 4 + lane % 4;
   if (p->s->flat) return element % p->s->g.in_c;
   return element < p->s->g.in_c ? element : -1;
 }
@@ -295,9 +306,10 @@ static LLVMValueRef unpack(qn_build *b, int bytes, LLVMValueRef x, LLVMValueRef 
 static int32_t interleaved(const qn_isa *isa) { return isa->taps == 4 ? qn_vector_bytes(isa) : 16; }
 
 /* `count` bytes of each of four rows -> as many elements of a line. The double words of a row are
- * transposed first, so that what is unpacked within 128 bits comes out in order. */
-static void interleave_four(qn_build *b, const qn_isa *isa, LLVMValueRef *rows, LLVMValueRef offset,
-                            LLVMValueRef to, int count) {
+ * transposed first, so that what is unpacked within 128 bits comes out in order; or not. */
+static void interleave_four(qn_build *b, const depthwise_shape *s, LLVMValueRef *rows,
+                            LLVMValueRef offset, LLVMValueRef to, int count) {
+  const qn_isa *isa = &s->isa;
   int order[QN_MOST_LANES], size = qn_vector_bytes(isa), parts = isa->lanes / 4;
   LLVMValueRef row[4], pair[4];
   LLVMTypeRef lanes = qn_lanes_of(b, isa), bytes = qn_vector(b->u->i8, size);
@@ -305,6 +317,7 @@ static void interleave_four(qn_build *b, const qn_isa *isa, LLVMValueRef *rows, 
   for (int i = 0; i < 4; i++) {
     row[i] = qn_read_bytes(b, qn_at_index(b, rows[i], offset), size, count);
     row[i] = LLVMBuildXor(b->b, row[i], qn_splat_i8(b, 128, size), "");
+    if (s->ordered) continue;
     row[i] = LLVMBuildShuffleVector(b->b, LLVMBuildBitCast(b->b, row[i], lanes, ""),
                                     LLVMGetPoison(lanes), qn_indices(b, order, isa->lanes), "");
   }
@@ -318,8 +331,9 @@ static void interleave_four(qn_build *b, const qn_isa *isa, LLVMValueRef *rows, 
 }
 
 /* The same with two rows, up to 16 bytes of each: pairs of bytes, widened. */
-static void interleave_two(qn_build *b, const qn_isa *isa, LLVMValueRef *rows, LLVMValueRef offset,
-                           LLVMValueRef to, int count) {
+static void interleave_two(qn_build *b, const depthwise_shape *s, LLVMValueRef *rows,
+                           LLVMValueRef offset, LLVMValueRef to, int count) {
+  const qn_isa *isa = &s->isa;
   LLVMValueRef row[2];
   int size = qn_vector_bytes(isa), at[16];
   LLVMTypeRef words = qn_vector(LLVMInt16TypeInContext(b->u->context), 2 * isa->lanes);
@@ -336,8 +350,7 @@ static void interleave_two(qn_build *b, const qn_isa *isa, LLVMValueRef *rows, L
 
 static void interleave(walk *w, LLVMValueRef *rows, LLVMValueRef offset, LLVMValueRef to,
                        int count) {
-  const qn_isa *isa = &w->s->isa;
-  (isa->taps == 4 ? interleave_four : interleave_two)(w->b, isa, rows, offset, to, count);
+  (w->s->isa.taps == 4 ? interleave_four : interleave_two)(w->b, w->s, rows, offset, to, count);
 }
 
 static void fill_line(walk *w, LLVMValueRef row, int32_t line) {
@@ -452,7 +465,7 @@ static void store_results(walk *w, LLVMValueRef y, const result *results, int32_
   LLVMValueRef four[4];
   for (int32_t i = 0; i < count; i++) four[i] = results[i].value;
   int32_t lanes = w->s->isa.lanes;
-  LLVMValueRef bytes = qn_narrow(w->b, &w->s->isa, &w->s->clamping, four, count, false);
+  LLVMValueRef bytes = qn_narrow(w->b, &w->s->isa, &w->s->clamping, four, count, w->s->ordered);
   for (int32_t first = 0, end; first < count; first = end) {
     int32_t size = results[first].bytes;
     for (end = first + 1; end < count && size == (end - first) * lanes &&
