@@ -17,6 +17,7 @@ static qn_status compile_candidate(const qn_judge *j, const qn_scheme *scheme, q
   qn_pass_options passes;
   qn_compile_options options;
   q.scheme = *scheme;
+  q.recovery_chosen = true;
   QN_TRY(qn_get_pass_options(&j->o, &passes));
   QN_TRY(qn_load_model(j->path, m));
   qn_name_model(m, j->path);

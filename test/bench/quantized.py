@@ -27,6 +27,7 @@ ROWS = [
     "int8:{granularity: tensor, recover: []}",
     "int4",
     "int4:{recover: []}",
+    "int16x8",
 ]
 shared, schemes = sys.argv[1], sys.argv[2:] or ROWS
 folder = tempfile.TemporaryDirectory()
@@ -84,7 +85,8 @@ def measure(network, options):
         if labels is not None:
             right += (got.argmax(1) == labels[others]).sum()
             float_right += (want.argmax(1) == labels[others]).sum()
-    quern("compile", model, *quantize, "--io", "int8", "-o", f"{folder.name}/m.o")
+    io = {"int16x8": "int16", "fp16": "keep", "bf16": "keep"}.get(options[1], "int8")
+    quern("compile", model, *quantize, "--io", io, "-o", f"{folder.name}/m.o")
     return write_cell(None if network == "ad" else 100 * agreed / count,  # ad has no classes
                       None if labels is None else 100 * (right - float_right) / count,
                       10 * np.log10(signal / noise), os.path.getsize(f"{folder.name}/m.o"))
