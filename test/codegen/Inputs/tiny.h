@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define TINY_MEMORY_BYTES 136 /* the caller's: decoded weights and activations */
+#define TINY_MEMORY_BYTES 192 /* the caller's: decoded weights and activations */
 #define TINY_MEMORY_ALIGN 64
 #define TINY_STACK_BYTES N /* at most, of init and of run */
 #define TINY_WEIGHT_BYTES 64 /* constants inside the object */
