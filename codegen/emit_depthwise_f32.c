@@ -81,7 +81,7 @@ static bool are_finite(const float *w, int64_t count) {
 static bool is_worth_copying(const depthwise_shape *s) {
   const qn_window *g = &s->p.g;
   bool sparse = g->stride_h * g->stride_w > 1 || g->out_h * g->out_w < 16;
-  return !(sparse && g->in_c >= 2 * s->lanes.count);
+  return !(sparse && g->in_c >= s->lanes.count);
 }
 
 bool qn_take_depthwise_tiles(qn_unit *u, const qn_call *call, qn_job *job) {
