@@ -385,7 +385,9 @@ static void bind_qsoftmax(const qn_op *op, qn_call *c) {
                             .columns = columns,
                             .mul = op->a.qsoftmax.mul,
                             .left_shift = op->a.qsoftmax.left_shift,
-                            .diff_min = op->a.qsoftmax.diff_min};
+                            .diff_min = op->a.qsoftmax.diff_min,
+                            /* each value needs its exponential twice */
+                            .tabulate = x->elem == QN_i8 && count_of(x) > QN_SOFTMAX_TABLE};
   set_call(c, BY_WIDTH(op, softmax), &p);
   allow_in_place(op, c, 1);
 }
@@ -538,7 +540,8 @@ static int64_t patch_count(const qn_window *g) {
  *                so conv2d_f16, conv2d_bf16
  *   conv2d_i8    the same, int16; so conv2d_i16
  *   avg_pool_i8  an int32 accumulator per channel; so avg_pool_i16
- *   matmul_i8    a row of k int16 */
+ *   matmul_i8    a row of k int16
+ *   softmax_i8   a table of int32 if tabulated */
 static int64_t scratch_bytes(const qn_op *op, const qn_call *c) {
   int64_t bytes = 0;
   switch (c->kernel) {
@@ -555,6 +558,12 @@ static int64_t scratch_bytes(const qn_op *op, const qn_call *c) {
   case QN_KERNEL_avg_pool_i8:
   case QN_KERNEL_avg_pool_i16: bytes = 4 * (int64_t)qn_window_of(op).out_c; break;
   case QN_KERNEL_matmul_i8: bytes = 2 * type_of(op, 0)->dim[type_of(op, 0)->rank - 1]; break;
+  case QN_KERNEL_softmax_i8: {
+    qn_softmax_i8_params p;
+    memcpy(&p, c->params, sizeof p);
+    bytes = p.tabulate ? 4 * QN_SOFTMAX_TABLE : 0;
+    break;
+  }
   default: break;
   }
   return (bytes + 15) / 16 * 16;

@@ -136,8 +136,10 @@ typedef struct {
 /* TFLite's fixed-point softmax: mul and left_shift scale a difference of stored values to Q5.26,
  * diff_min is the smallest difference that still counts. Output: scale 1/256, zero -128; of int16
  * 1/32768, 0. */
+enum { QN_SOFTMAX_TABLE = 256 };
 typedef struct {
   int32_t rows, columns, mul, left_shift, diff_min;
+  int32_t tabulate; /* of int8: compute QN_SOFTMAX_TABLE exponentials first, into scratch */
 } qn_softmax_i8_params;
 
 typedef enum {

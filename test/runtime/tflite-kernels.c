@@ -53,7 +53,9 @@ static void check_softmax(uint32_t want) {
     int8_t x[MOST_COLUMNS];
     for (int c = 0; c < p.columns; c++) x[c] = (int8_t)pick(low, 127);
     const void *in[] = {x};
-    qn_kernel_softmax_i8(&p, in, results + i * MOST_COLUMNS, NULL);
+    int32_t table[QN_SOFTMAX_TABLE];
+    p.tabulate = i % 2;
+    qn_kernel_softmax_i8(&p, in, results + i * MOST_COLUMNS, table);
   }
   expect("softmax", 0, qn_crc32(results, ROWS * MOST_COLUMNS), want);
 }
@@ -66,7 +68,7 @@ static void check_equal_values(void) {
   static int8_t x[20000], y[20000];
   const void *in[] = {x};
   for (int i = 0; i < 9; i++) {
-    qn_softmax_i8_params p = {1, counts[i], 1 << 30, 23, -248};
+    qn_softmax_i8_params p = {1, counts[i], 1 << 30, 23, -248, 0};
     qn_kernel_softmax_i8(&p, in, y, NULL);
     expect("softmax of equal values", counts[i], y[counts[i] - 1], stored[i]);
   }
@@ -78,7 +80,7 @@ static void check_softmax_extremes(void) {
   int8_t x[] = {5, 5, 0, -128}, y[4];
   const void *in[] = {x};
   for (int i = 0; i < 1000; i++) {
-    qn_softmax_i8_params p = {1, 4, odd[i % 10], odd[i / 10 % 10], odd[i / 100]};
+    qn_softmax_i8_params p = {1, 4, odd[i % 10], odd[i / 10 % 10], odd[i / 100], 0};
     qn_kernel_softmax_i8(&p, in, y, NULL);
     expect("softmax of equal values", i, y[0], y[1]);
   }
