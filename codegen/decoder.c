@@ -13,10 +13,14 @@ static qn_status add_call(qn_unit *u, LLVMModuleRef module, const qn_codec *code
   qn_set_function_attributes(u, init);
   LLVMBuilderRef b = LLVMCreateBuilderInContext(u->context);
   LLVMPositionBuilderAtEnd(b, LLVMAppendBasicBlockInContext(u->context, init, "entry"));
-  LLVMValueRef arguments[] = {LLVMGetParam(init, 0), LLVMConstInt(u->i32, stream->size, 0),
-                              LLVMGetParam(init, 1), LLVMConstInt(u->i32, image_bytes, 0),
-                              LLVMGetParam(init, 2), LLVMConstInt(u->i32, stream->features, 0)};
-  LLVMBuildRet(b, LLVMBuildCall2(b, LLVMGlobalGetValueType(decoder), decoder, arguments, 6, ""));
+  LLVMValueRef arguments[] = {LLVMGetParam(init, 0),
+                              LLVMConstInt(u->i32, stream->size, 0),
+                              LLVMConstInt(u->i32, stream->images[0].start, 0),
+                              LLVMGetParam(init, 1),
+                              LLVMConstInt(u->i32, image_bytes, 0),
+                              LLVMGetParam(init, 2),
+                              LLVMConstInt(u->i32, stream->features, 0)};
+  LLVMBuildRet(b, LLVMBuildCall2(b, LLVMGlobalGetValueType(decoder), decoder, arguments, 7, ""));
   LLVMDisposeBuilder(b);
   return QN_OK;
 }

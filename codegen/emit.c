@@ -361,13 +361,12 @@ static qn_status emit_decoding(emitter *e, LLVMValueRef init, LLVMValueRef decod
   const qn_unit *u = e->u;
   LLVMValueRef decoder = LLVMGetNamedFunction(u->module, u->weights.codec->decoder);
   if (!decoder) return qn_bug("the runtime has no decoder '%s'", u->weights.codec->decoder);
-  LLVMValueRef arguments[] = {at_offset(e, u->blob, u->weights.stream),
-                              number(u->i32, u->weights.stream_bytes),
-                              decoded,
-                              number(u->i32, u->weights.image_bytes),
-                              at_offset(e, LLVMGetParam(init, 0), u->plan_offset),
-                              number(u->i32, u->weights.features)};
-  *out_code = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(decoder), decoder, arguments, 6, "");
+  LLVMValueRef arguments[] = {
+      at_offset(e, u->blob, u->weights.stream), number(u->i32, u->weights.stream_bytes),
+      number(u->i32, u->weights.image_start),   decoded,
+      number(u->i32, u->weights.image_bytes),   at_offset(e, LLVMGetParam(init, 0), u->plan_offset),
+      number(u->i32, u->weights.features)};
+  *out_code = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(decoder), decoder, arguments, 7, "");
   return QN_OK;
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const qn_codec qn_codecs[] = {
-#define QN_CODEC(name, scratch_bytes, work, doc)                                                         \
+#define QN_CODEC(name, scratch_bytes, work, doc)                                                   \
   {#name, doc, "qn_decode_" #name, scratch_bytes, qn_encode_##name},
 #include "../runtime/codecs.def"
     {NULL, NULL, NULL, 0, NULL}};
@@ -20,22 +20,55 @@ const qn_codec *qn_find_codec(const char *name) {
 static uint32_t align_up(uint32_t n, uint32_t to) { return (n + to - 1) / to * to; }
 
 uint32_t qn_place_coded(qn_coded_tensor *tensors, int count) {
-  uint32_t end = 0;
+  uint32_t base = 0, end = 0;
   for (int i = 0; i < count; i++) {
+    if (i && qn_begins_image(tensors, i)) {
+      base = align_up(base + end, 64);
+      end = 0;
+    }
+    tensors[i].base = base;
     tensors[i].offset = qn_codec_place(end, tensors[i].bytes);
     end = align_up(tensors[i].offset + tensors[i].bytes, 4);
   }
-  return end;
+  return base + end;
 }
 
-uint8_t *qn_build_image(qn_arena *a, const qn_coded_tensor *tensors, int count,
-                        uint32_t *out_bytes) {
+static uint32_t end_of(const qn_coded_tensor *t) { return align_up(t->offset + t->bytes, 4); }
+
+uint8_t *qn_build_images(qn_arena *a, const qn_coded_tensor *tensors, int count,
+                         uint32_t *out_bytes) {
   const qn_coded_tensor *last = count ? &tensors[count - 1] : NULL;
-  *out_bytes = last ? align_up(last->offset + last->bytes, 4) : 0;
-  uint8_t *image = qn_alloc(a, *out_bytes + 1);
-  for (int i = 0; i < count; i++)
-    if (tensors[i].bytes) memcpy(image + tensors[i].offset, tensors[i].data, tensors[i].bytes);
-  return image;
+  *out_bytes = last ? last->base + end_of(last) : 0;
+  uint8_t *all = qn_alloc(a, *out_bytes + 1);
+  for (int i = 0; i < count; i++) {
+    const qn_coded_tensor *t = &tensors[i];
+    if (t->bytes) memcpy(all + t->base + t->offset, t->data, t->bytes);
+  }
+  return all;
+}
+
+bool qn_begins_image(const qn_coded_tensor *tensors, int i) {
+  return i == 0 || tensors[i].image != tensors[i - 1].image;
+}
+
+qn_coded_image *qn_list_images(qn_arena *a, const qn_coded_tensor *tensors, int count,
+                               const uint8_t *all, qn_stream *out) {
+  qn_coded_image *images = qn_alloc(a, ((size_t)count + 1) * sizeof *images);
+  out->images = images;
+  out->image_count = 0;
+  for (int i = 0; i < count; i++) {
+    if (i + 1 < count && !qn_begins_image(tensors, i + 1)) continue;
+    const qn_coded_tensor *last = &tensors[i];
+    uint32_t bytes = end_of(last), sum = qn_codec_sum(0, all + last->base, bytes / 4);
+    images[out->image_count++] = (qn_coded_image){.bytes = bytes, .sum = sum};
+  }
+  return images;
+}
+
+uint8_t *qn_put_image(uint8_t *stream, uint8_t *to, qn_coded_image *image) {
+  image->start = (uint32_t)(to - stream);
+  qn_store_u32(to, image->sum);
+  return to + QN_CODEC_HEADER;
 }
 
 /* ------------------------------------------------------------------ what tensors are */
@@ -116,13 +149,19 @@ bool qn_has_peaks(const qn_coded_tensor *t) {
 /* ------------------------------------------------------------------ raw */
 
 bool qn_encode_raw(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
-  uint32_t image_bytes;
-  const uint8_t *image = qn_build_image(a, tensors, count, &image_bytes);
-  *out = (qn_stream){.size = (size_t)QN_CODEC_HEADER + image_bytes};
-  uint8_t *stream = qn_alloc(a, out->size);
-  if (image_bytes) memcpy(stream + QN_CODEC_HEADER, image, image_bytes);
-  qn_store_u32(stream, qn_codec_sum(0, image, image_bytes / 4));
-  for (int i = 0; i < count; i++) tensors[i].coded_bits = 8 * (uint64_t)tensors[i].bytes;
+  uint32_t bytes;
+  const uint8_t *all = qn_build_images(a, tensors, count, &bytes);
+  *out = (qn_stream){0};
+  qn_coded_image *image = qn_list_images(a, tensors, count, all, out);
+  uint8_t *stream = qn_alloc(a, bytes + (size_t)out->image_count * QN_CODEC_HEADER), *to = stream;
+  for (int i = 0; i < count; i++) {
+    tensors[i].coded_bits = 8 * (uint64_t)tensors[i].bytes;
+    if (!qn_begins_image(tensors, i)) continue;
+    to = qn_put_image(stream, to, image);
+    memcpy(to, all + tensors[i].base, image->bytes);
+    to += image++->bytes;
+  }
   out->bytes = stream;
+  out->size = (size_t)(to - stream);
   return true;
 }

@@ -10,7 +10,9 @@
 typedef struct {
   const void *data;
   uint32_t bytes;
-  uint32_t offset;     /* qn_place_coded's */
+  uint32_t image;      /* which image it is in: a number, ascending from tensor to tensor */
+  uint32_t offset;     /* qn_place_coded's, in its image */
+  uint32_t base;       /* qn_place_coded's: of its image behind the others */
   uint32_t elem_bytes; /* 1, 2, 4 or 8 */
   qn_coded_kind kind;
   uint32_t rows, cols;     /* of weights: output channels, weights of each */
@@ -26,10 +28,17 @@ enum { QN_CODED_MOST = 1 << 27 }; /* bytes of an image */
 #define QN_NOT_CODED UINT64_MAX
 
 typedef struct {
+  uint32_t start; /* in the stream */
+  uint32_t bytes, sum;
+} qn_coded_image;
+
+typedef struct {
   const uint8_t *bytes; /* in the arena */
   size_t size;
-  size_t table_bytes; /* of size: what belongs to no tensor */
-  uint32_t features;  /* the decoder's argument */
+  size_t table_bytes; /* of size: what belongs to no image */
+  int image_count;
+  const qn_coded_image *images;
+  uint32_t features; /* the decoder's argument */
 } qn_stream;
 
 /* A row of runtime/codecs.def.
@@ -45,17 +54,24 @@ struct qn_codec {
 };
 extern const qn_codec qn_codecs[]; /* ends with a NULL name */
 
-/* Sets the tensors' offsets; returns the bytes of their image. */
+/* Sets the tensors' offsets and bases; returns the bytes of all images, one behind the other. */
 uint32_t qn_place_coded(qn_coded_tensor *tensors, int count);
 
-#define QN_CODEC(name, scratch_bytes, work, doc)                                                         \
+#define QN_CODEC(name, scratch_bytes, work, doc)                                                   \
   bool qn_encode_##name(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out);
 #include "../runtime/codecs.def"
 
 /* -- encode.c: what the encoders share. */
-/* The tensors' image of *out_bytes, aligned to 16. */
-uint8_t *qn_build_image(qn_arena *a, const qn_coded_tensor *tensors, int count,
-                        uint32_t *out_bytes);
+/* The tensors' images, each at its base, aligned to 16. */
+uint8_t *qn_build_images(qn_arena *a, const qn_coded_tensor *tensors, int count,
+                         uint32_t *out_bytes);
+/* Makes out's list of images; their starts are left to set. all: of qn_build_images. */
+qn_coded_image *qn_list_images(qn_arena *a, const qn_coded_tensor *tensors, int count,
+                               const uint8_t *all, qn_stream *out);
+/* Image *image begins at `to` of the stream: its sum. Returns what is behind it. */
+uint8_t *qn_put_image(uint8_t *stream, uint8_t *to, qn_coded_image *image);
+/* Tensor i is the first one of its image. */
+bool qn_begins_image(const qn_coded_tensor *tensors, int i);
 /* The kind that t can be coded as: its own, if its bytes are as codec.h says, else a more general
  * one. Of multipliers also their factor and mantissas (in the arena). */
 qn_coded_kind qn_check_coded(qn_arena *a, const qn_coded_tensor *t, uint64_t *out_factor,

@@ -44,17 +44,21 @@ static uint8_t *put_tensor(uint8_t *to, const qn_coded_tensor *t) {
 /* What does not get smaller is left to the caller to drop. */
 bool qn_encode_codebook(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
   uint32_t image_bytes;
-  const uint8_t *image = qn_build_image(a, tensors, count, &image_bytes);
-  *out = (qn_stream){.size = QN_CODEC_HEADER + 1};
+  const uint8_t *images = qn_build_images(a, tensors, count, &image_bytes);
+  *out = (qn_stream){0};
+  qn_coded_image *image = qn_list_images(a, tensors, count, images, out);
+  out->size = (size_t)out->image_count * QN_CODEC_HEADER + 1;
   for (int i = 0; i < count; i++) {
     book b = find_values(&tensors[i]);
     size_t bytes = coded_bytes(&tensors[i], &b);
     tensors[i].coded_bits = 8 * (uint64_t)bytes;
     out->size += bytes;
   }
-  uint8_t *stream = qn_alloc(a, out->size), *to = stream + QN_CODEC_HEADER;
-  for (int i = 0; i < count; i++) to = put_tensor(to, &tensors[i]);
-  qn_store_u32(stream, qn_codec_sum(0, image, image_bytes / 4));
+  uint8_t *stream = qn_alloc(a, out->size), *to = stream;
+  for (int i = 0; i < count; i++) {
+    if (qn_begins_image(tensors, i)) to = qn_put_image(stream, to, image++);
+    to = put_tensor(to, &tensors[i]);
+  }
   out->bytes = stream;
   return true;
 }

@@ -86,7 +86,7 @@ static bool measure(tensor *x, const uint8_t *image, uint64_t count[QN_HUFFMAN_S
   uint32_t step = t->transposed ? t->rows : 1;
   memset(count, 0, QN_HUFFMAN_SYMBOLS * sizeof *count);
   for (uint32_t r = 0; r < t->rows; r++) {
-    uint32_t first = t->offset + row_place(t, r);
+    uint32_t first = t->base + t->offset + row_place(t, r);
     bool zero = qn_is_zero_row(image + first, t->cols, step);
     x->peak[r] = x->peaks ? qn_find_peak(image + first, t->cols, step) : t->cols;
     for (uint32_t k = 0; k < t->cols; k++) {
@@ -197,7 +197,7 @@ static bool find_zero_rows(tensor *x, int count, const uint8_t *image) {
   for (int i = 0; i < count; i++) {
     const qn_coded_tensor *t = x[i].from;
     for (uint32_t r = 0; x[i].kind == QN_CODED_WEIGHTS && r < t->rows; r++) {
-      const uint8_t *row = image + t->offset + row_place(t, r);
+      const uint8_t *row = image + t->base + t->offset + row_place(t, r);
       x[i].row[r].zero = qn_is_zero_row(row, t->cols, t->transposed ? t->rows : 1);
       if (x[i].row[r].zero) saved += ZERO_BITS * t->cols;
     }
@@ -399,7 +399,7 @@ static uint32_t find_features(const tensor *x, int count, uint32_t width, int nu
 
 bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
   uint32_t image_bytes, code[QN_HUFFMAN_TABLES][QN_HUFFMAN_SYMBOLS];
-  const uint8_t *image = qn_build_image(a, tensors, count, &image_bytes);
+  const uint8_t *image = qn_build_images(a, tensors, count, &image_bytes);
   tensor *x = qn_alloc(a, ((size_t)count + 1) * sizeof *x);
   int row_count;
   qn_histogram *rows = share_rows(a, x, tensors, count, &row_count);
@@ -416,18 +416,19 @@ bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stre
   out->features = find_features(x, count, number_width(x, count), tables.number_bits);
   /* a weight takes at most 12 bits, an integer 56, a row 35, what precedes them 1.5 KB */
   size_t most = 1024 + (size_t)image_bytes * 7 + (size_t)row_count * 5 + (size_t)count * 1536;
-  writer w = {.at = qn_alloc(a, most), .pos = 8 * QN_CODEC_HEADER, .width = out->features & 31};
+  writer w = {.at = qn_alloc(a, most), .width = out->features & 31};
   for (int i = 0; i < tables.count; i++) put_table(&w, tables.length[i], code[i]);
-  w.pos = 8 * (QN_CODEC_HEADER + ((uint64_t)1 << tables.number_bits << QN_HUFFMAN_LONGEST));
-  out->table_bytes = w.pos / 8 - QN_CODEC_HEADER;
+  w.pos = 8 * ((uint64_t)1 << tables.number_bits << QN_HUFFMAN_LONGEST);
+  out->table_bytes = w.pos / 8;
+  qn_coded_image *next = qn_list_images(a, tensors, count, image, out);
   for (int i = 0; i < count; i++) {
+    bool first = qn_begins_image(tensors, i);
+    if (first) w.pos = 8 * (uint64_t)(qn_put_image(w.at, w.at + (w.pos + 7) / 8, next++) - w.at);
     uint64_t before = w.pos;
-    put_tensor(&w, &x[i], i ? &x[i - 1] : NULL, &tables, code, out->features);
+    put_tensor(&w, &x[i], first ? NULL : &x[i - 1], &tables, code, out->features);
     tensors[i].coded_bits = w.pos - before;
   }
-  qn_store_u32(w.at, qn_codec_sum(0, image, image_bytes / 4));
   out->bytes = w.at;
   out->size = (size_t)(w.pos + 7) / 8 + 3;
-  if (out->size < QN_CODEC_HEADER + 4) out->size = QN_CODEC_HEADER + 4;
   return true;
 }

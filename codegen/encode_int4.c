@@ -10,9 +10,11 @@ static bool fits(const qn_coded_tensor *t) {
 
 bool qn_encode_int4(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
   uint32_t image_bytes;
-  const uint8_t *image = qn_build_image(a, tensors, count, &image_bytes);
+  const uint8_t *images = qn_build_images(a, tensors, count, &image_bytes);
   bool all = true;
-  *out = (qn_stream){.size = QN_CODEC_HEADER};
+  *out = (qn_stream){0};
+  qn_coded_image *image = qn_list_images(a, tensors, count, images, out);
+  out->size = (size_t)out->image_count * QN_CODEC_HEADER;
   for (int i = 0; i < count; i++) {
     uint32_t bytes = 4 + tensors[i].bytes / 2 + tensors[i].bytes % 2;
     tensors[i].coded_bits = fits(&tensors[i]) ? 8 * (uint64_t)bytes : QN_NOT_CODED;
@@ -20,8 +22,9 @@ bool qn_encode_int4(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream 
     out->size += bytes;
   }
   if (!all) return false;
-  uint8_t *stream = qn_alloc(a, out->size), *to = stream + QN_CODEC_HEADER;
+  uint8_t *stream = qn_alloc(a, out->size), *to = stream;
   for (int i = 0; i < count; i++) {
+    if (qn_begins_image(tensors, i)) to = qn_put_image(stream, to, image++);
     const uint8_t *at = tensors[i].data;
     qn_store_u32(to, tensors[i].bytes);
     to += 4;
@@ -29,7 +32,6 @@ bool qn_encode_int4(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream 
       to[k / 2] |= (uint8_t)((at[k] & 15) << 4 * (k & 1));
     to += tensors[i].bytes / 2 + tensors[i].bytes % 2;
   }
-  qn_store_u32(stream, qn_codec_sum(0, image, image_bytes / 4));
   out->bytes = stream;
   return true;
 }

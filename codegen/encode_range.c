@@ -224,9 +224,21 @@ static void encode_all(encoder *e, encoder *scratch, qn_coded_tensor *tensors, i
   }
 }
 
+/* All that is coded adapts the model for what comes next. */
+static bool is_one_image(qn_coded_tensor *tensors, int count) {
+  bool one = true;
+  for (int i = 1; i < count; i++) {
+    if (tensors[i].image == tensors[0].image) continue;
+    tensors[i].coded_bits = QN_NOT_CODED;
+    one = false;
+  }
+  return one;
+}
+
 bool qn_encode_range(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
   uint32_t image_bytes;
-  uint8_t *image = qn_build_image(a, tensors, count, &image_bytes);
+  if (!is_one_image(tensors, count)) return false;
+  uint8_t *image = qn_build_images(a, tensors, count, &image_bytes);
   /* a decision costs at most 10 bits and a byte has 8 of them; heads have up to 300 bytes */
   uint8_t *stream = qn_alloc(a, 64 + (size_t)image_bytes * 10 + 3072 * (size_t)count);
   encoder *e = qn_alloc(a, sizeof *e), *scratch = qn_alloc(a, sizeof *scratch);
@@ -241,6 +253,7 @@ bool qn_encode_range(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream
     encode_all(e, scratch, tensors, count, image, stream);
   }
   *out = (qn_stream){.bytes = stream, .features = e->used};
+  qn_list_images(a, tensors, count, image, out);
   out->size = (size_t)(finish(&e->c, stream + QN_CODEC_HEADER) - stream);
   qn_store_u32(stream, qn_codec_sum(0, image, image_bytes / 4));
   return true;

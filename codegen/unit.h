@@ -107,6 +107,7 @@ typedef struct {
   const qn_codec *codec;        /* NULL when nothing is coded. It makes of */
   int64_t stream, stream_bytes; /* these bytes of the blob, with */
   uint32_t features;            /* this argument, */
+  int64_t image_start;          /* from this byte on, */
   int64_t image_bytes;          /* these at the start of memory, */
   int64_t memory_bytes;         /* rounded up to 64 */
   int64_t table_bytes;          /* of the stream, that belong to no constant */

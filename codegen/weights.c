@@ -170,6 +170,7 @@ static void accept(qn_weight_plan *plan, const coding *c) {
   plan->table_bytes = (int64_t)c->stream.table_bytes;
   plan->decoder_bytes = c->decoder_bytes;
   plan->stream_bytes = (int64_t)c->stream.size;
+  plan->image_start = c->stream.images[0].start;
   plan->image_bytes = c->image_bytes;
   plan->memory_bytes = align_up(plan->image_bytes, 64);
 }

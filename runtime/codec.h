@@ -1,9 +1,11 @@
 /* Coded weights: the formats in which codegen/encode*.c and decode*.c meet.
  *
- * A stream is  u32 sum of the image, then what the codec makes of them, in order of offset.
- * Numbers are little endian and read byte by byte: a stream may lie at any address. The tensors
- * make up an image: a piece of memory, aligned to 64, in which they stand one after the other, each
- * aligned by its size (qn_codec_place), with zeros between them and up to 4 bytes behind the last.
+ * Tensors make up an image: a piece of memory, aligned to 64, in which they stand one after the
+ * other, each aligned by its size (qn_codec_place), with zeros between them and up to 4 bytes
+ * behind the last. A stream is what all its images share (tables, if the codec has any), then for
+ * each image  u32 its sum, then what the codec makes of its tensors, in order of offset. Images are
+ * decoded one by one, each from the byte on where its sum stands; codec range has one only.
+ * Numbers are little endian and read byte by byte: a stream may lie at any address.
  *
  * What a codec knows of a tensor is its kind:
  *   WEIGHTS      int8, -127..127, as rows of the weights of one output channel each. Weight k of
@@ -20,7 +22,7 @@
  * all rows are, each begins with the place and the sign of its first such weight, which is left out
  * of the rest: an outlier costs more than its place.
  *
- * Codec raw: the image's bytes. The others: decode_<codec>.c, in the order in which they read. */
+ * Codec raw: the images' bytes. The others: decode_<codec>.c, in the order in which they read. */
 #ifndef QN_CODEC_H
 #define QN_CODEC_H
 
@@ -98,15 +100,16 @@ enum {
 };
 
 /* Codec row `name` is
- *   int32_t qn_decode_<name>(coded, coded_bytes, image, image_bytes, scratch, features):
- * the stream's image to image[0..image_bytes), a multiple of 4. scratch: the row's bytes, aligned
- * to 64. features: the encoder's, what the stream makes use of; a constant, so that objects hold no
- * code for what their stream has not. QUERN_OK, or QUERN_ECORRUPT when the sum is wrong; image's
- * content is undefined then. Whatever the stream's bytes are, nothing outside of the arrays is
- * touched and the time is bounded by their sizes. coded_bytes is below 2^28. */
-#define QN_CODEC(name, scratch_bytes, work, doc)                                                         \
-  int32_t qn_decode_##name(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,             \
-                           uint32_t image_bytes, void *scratch, uint32_t features);
+ *   int32_t qn_decode_<name>(coded, coded_bytes, start, image, image_bytes, scratch, features):
+ * the image whose sum is at coded[start] to image[0..image_bytes), a multiple of 4. scratch: the
+ * row's bytes, aligned to 64. features: the encoder's, what the stream makes use of; a constant, so
+ * that objects hold no code for what their stream has not. QUERN_OK, or QUERN_ECORRUPT when the sum
+ * is wrong; image's content is undefined then. Whatever the stream's bytes are, nothing outside of
+ * the arrays is touched and the time is bounded by their sizes. coded_bytes is below 2^28. */
+#define QN_CODEC(name, scratch_bytes, work, doc)                                                   \
+  int32_t qn_decode_##name(const uint8_t *coded, uint32_t coded_bytes, uint32_t start,             \
+                           uint8_t *image, uint32_t image_bytes, void *scratch,                    \
+                           uint32_t features);
 #include "codecs.def"
 
 #endif

@@ -24,6 +24,11 @@ COMPACT static inline bool is_small(uint32_t rows, uint32_t size, uint32_t image
   return size == 0 || rows <= image_bytes / size;
 }
 
+/* Whether a sum can stand at `start`, with `more` bytes behind it. */
+COMPACT static inline bool has_sum(uint32_t coded_bytes, uint32_t start, uint32_t more) {
+  return start <= coded_bytes && coded_bytes - start >= QN_CODEC_HEADER + more;
+}
+
 /* Words that a tensor takes; more than any image has when it is empty, so that no stream goes on
  * for ever. */
 COMPACT static inline uint32_t count_words(uint32_t bytes) { return (bytes - 1) / 4 + 1; }

@@ -1,14 +1,16 @@
-/* Codec codebook: tensors of few different bytes. Behind the sum, until the image is full: a
+/* Codec codebook: tensors of few different bytes. Behind an image's sum, until the image is full: a
  * tensor's number of bytes, 32 bits; how many different ones there are, less one, 8 bits; these,
  * ascending; then the number of each byte among them in as many bits as the highest needs, at least
- * one, from the lowest bit of each byte of the stream on. A zero byte ends the stream. */
+ * one, from the lowest bit of each byte of the stream on. A zero byte ends the
+ * stream. */
 #include "decode.h"
 
-SMALL int32_t qn_decode_codebook(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
-                                 uint32_t image_bytes, void *scratch, uint32_t features) {
+SMALL int32_t qn_decode_codebook(const uint8_t *coded, uint32_t coded_bytes, uint32_t start,
+                                 uint8_t *image, uint32_t image_bytes, void *scratch,
+                                 uint32_t features) {
   (void)scratch, (void)features;
-  const uint8_t *next = coded + QN_CODEC_HEADER, *last = coded + coded_bytes;
-  if (coded_bytes < QN_CODEC_HEADER) return QUERN_ECORRUPT;
+  const uint8_t *next = coded + start + QN_CODEC_HEADER, *last = coded + coded_bytes;
+  if (!has_sum(coded_bytes, start, 0)) return QUERN_ECORRUPT;
   clear_image(image, image_bytes);
   for (uint32_t end = 0; end < image_bytes;) {
     if (last - next < 6) return QUERN_ECORRUPT;
@@ -31,5 +33,6 @@ SMALL int32_t qn_decode_codebook(const uint8_t *coded, uint32_t coded_bytes, uin
     next += (pos + 7) >> 3;
     end = 4 * words;
   }
-  return qn_codec_sum(0, image, image_bytes / 4) == qn_load_u32(coded) ? QUERN_OK : QUERN_ECORRUPT;
+  return qn_codec_sum(0, image, image_bytes / 4) == qn_load_u32(coded + start) ? QUERN_OK
+                                                                               : QUERN_ECORRUPT;
 }

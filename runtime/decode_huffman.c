@@ -1,17 +1,21 @@
 /* Codec huffman: static prefix codes for the whole model. No state but a place in the stream, so
- * that decoding could begin at any row.
+ * that decoding can begin at any image.
  *
  * Features: bits 0..4 width of the numbers in the stream, 5..6 the same of a table's number, and
  * what its tensors make use of, see below.
  *
- * The sum is followed by the tables, as many as their number has values, each a byte for each 7
+ * The stream begins with the tables, as many as their number has values, each a byte for each 7
  * bits that may come next: its symbol's t << 6 | s << 3 | length of the code, 1..7. A table of
- * zeros makes zeros of no bits. Then come the tensors, until the image is full. Bits are read from
- * the highest of each byte down; three zero bytes end the stream: tensor       1 bit, and if it is
- * set the numbers rows and cols, which else are the last ones; 2 bits kind; then WEIGHTS      1 bit
- * transposed, 5 bits those of a peak; if any tensor is predicted, 6 bits phases behind the first,
- * which has nothing to be predicted from; unless that is 0, 4 lags, none above the tensor's place
- * in the image, and for each of these phases 4 factors in 1/16, 5 bits each, plus 16. Then the rows
+ * zeros makes zeros of no bits. Behind an image's sum come its tensors, until it is full; the next
+ * image begins with a whole byte. Bits are read from the highest of each byte down; three zero
+ * bytes end the stream.
+ *
+ *   tensor       1 bit, and if it is set the numbers rows and cols, which else are the last ones;
+ *                2 bits kind; then
+ *   WEIGHTS      1 bit transposed, 5 bits those of a peak; if any tensor is predicted, 6 bits
+ *                phases behind the first, which has nothing to be predicted from; unless that is 0,
+ *                4 lags, none above the tensor's place in the image, and for each of these phases 4
+ *                factors in 1/16, 5 bits each, plus 16. Then the rows
  *   row          its table. With peaks, the peak's place; 1 bit, it is negative. Then the other
  *                weights
  *   weight       the code of the symbol of its distance from the prediction (which wraps to 8
@@ -91,7 +95,7 @@ COMPACT static void add_predictions(const reader *r, const matrix *m, int8_t *at
 }
 
 COMPACT static void read_row(reader *r, const matrix *m, uint8_t *at, uint32_t features) {
-  const uint8_t *table = r->at + QN_CODEC_HEADER;
+  const uint8_t *table = r->at;
   uint32_t peak = m->cols, peak_weight = 0, k = 0;
   if (table_bits(features)) table += CODES * take(r, table_bits(features));
   if (m->peak_bits) {
@@ -178,13 +182,14 @@ COMPACT static void read_integers(reader *r, uint8_t *at, uint32_t size, uint32_
   } while (--count > 0);
 }
 
-SMALL int32_t qn_decode_huffman(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
-                                uint32_t image_bytes, void *scratch, uint32_t features) {
+SMALL int32_t qn_decode_huffman(const uint8_t *coded, uint32_t coded_bytes, uint32_t start,
+                                uint8_t *image, uint32_t image_bytes, void *scratch,
+                                uint32_t features) {
   uint32_t width = features & 31, tables = CODES << table_bits(features), rows = 0, cols = 0;
-  if (coded_bytes < QN_CODEC_HEADER + tables + 4) return QUERN_ECORRUPT;
+  if (coded_bytes < tables || !has_sum(coded_bytes, start, 4)) return QUERN_ECORRUPT;
   reader *r = scratch;
   r->at = coded;
-  r->pos = 8 * (QN_CODEC_HEADER + tables);
+  r->pos = 8 * (start + QN_CODEC_HEADER);
   r->last = coded_bytes - 4;
   clear_image(image, image_bytes);
   uint32_t end = 0;
@@ -207,5 +212,6 @@ SMALL int32_t qn_decode_huffman(const uint8_t *coded, uint32_t coded_bytes, uint
     else if (!read_weights(r, image, place, rows, cols, features))
       return QUERN_ECORRUPT;
   } while (end < image_bytes);
-  return qn_codec_sum(0, image, image_bytes / 4) == qn_load_u32(coded) ? QUERN_OK : QUERN_ECORRUPT;
+  return qn_codec_sum(0, image, image_bytes / 4) == qn_load_u32(coded + start) ? QUERN_OK
+                                                                               : QUERN_ECORRUPT;
 }

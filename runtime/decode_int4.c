@@ -1,13 +1,14 @@
-/* Codec int4: bytes that fit 4 bits, two in one. Behind the sum, until the image is full: a
+/* Codec int4: bytes that fit 4 bits, two in one. Behind an image's sum, until the image is full: a
  * tensor's number of bytes, 32 bits; its bytes from -8 to 7, each the 4 low bits of a byte, then
  * the 4 high ones. */
 #include "decode.h"
 
-SMALL int32_t qn_decode_int4(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
-                             uint32_t image_bytes, void *scratch, uint32_t features) {
+SMALL int32_t qn_decode_int4(const uint8_t *coded, uint32_t coded_bytes, uint32_t start,
+                             uint8_t *image, uint32_t image_bytes, void *scratch,
+                             uint32_t features) {
   (void)scratch, (void)features;
-  const uint8_t *next = coded + QN_CODEC_HEADER, *last = coded + coded_bytes;
-  if (coded_bytes < QN_CODEC_HEADER) return QUERN_ECORRUPT;
+  const uint8_t *next = coded + start + QN_CODEC_HEADER, *last = coded + coded_bytes;
+  if (!has_sum(coded_bytes, start, 0)) return QUERN_ECORRUPT;
   clear_image(image, image_bytes);
   for (uint32_t end = 0; end < image_bytes;) {
     if (last - next < 4) return QUERN_ECORRUPT;
@@ -25,5 +26,6 @@ SMALL int32_t qn_decode_int4(const uint8_t *coded, uint32_t coded_bytes, uint8_t
     next += bytes & 1;
     end = 4 * words;
   }
-  return qn_codec_sum(0, image, image_bytes / 4) == qn_load_u32(coded) ? QUERN_OK : QUERN_ECORRUPT;
+  return qn_codec_sum(0, image, image_bytes / 4) == qn_load_u32(coded + start) ? QUERN_OK
+                                                                               : QUERN_ECORRUPT;
 }

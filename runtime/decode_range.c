@@ -48,10 +48,11 @@ SMALL static uint32_t code_even(coder *c, uint32_t count, uint32_t x) {
 static bool is_zero_row(const qn_range_matrix *w, uint32_t row) { return w->rows == row; }
 static uint32_t find_peak(const qn_range_matrix *w, uint32_t row) { return w->rows + row; }
 
-SMALL int32_t qn_decode_range(const uint8_t *coded, uint32_t coded_bytes, uint8_t *image,
-                              uint32_t image_bytes, void *scratch, uint32_t features) {
-  if (coded_bytes < QN_CODEC_HEADER) return QUERN_ECORRUPT;
-  coder c = {coded + QN_CODEC_HEADER, coded + coded_bytes, 0xFFFFFFFF, 0};
+SMALL int32_t qn_decode_range(const uint8_t *coded, uint32_t coded_bytes, uint32_t start,
+                              uint8_t *image, uint32_t image_bytes, void *scratch,
+                              uint32_t features) {
+  if (!has_sum(coded_bytes, start, 0)) return QUERN_ECORRUPT;
+  coder c = {coded + start + QN_CODEC_HEADER, coded + coded_bytes, 0xFFFFFFFF, 0};
   for (uint32_t i = 0; i < 4; i++) shift_in(&c);
   qn_range_model *m = scratch;
   start_model(m);
@@ -71,5 +72,6 @@ SMALL int32_t qn_decode_range(const uint8_t *coded, uint32_t coded_bytes, uint8_
     code_elements(&c, m, &tensor, &weights, features);
     end = 4 * words;
   }
-  return qn_codec_sum(0, image, image_bytes / 4) == qn_load_u32(coded) ? QUERN_OK : QUERN_ECORRUPT;
+  return qn_codec_sum(0, image, image_bytes / 4) == qn_load_u32(coded + start) ? QUERN_OK
+                                                                               : QUERN_ECORRUPT;
 }

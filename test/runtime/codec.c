@@ -129,14 +129,14 @@ static void *as_stored(const void *bytes, size_t size) {
   return p;
 }
 
-static int32_t decode(const char *codec, const uint8_t *stream, size_t size, uint8_t *to,
-                      uint32_t bytes, uint32_t features) {
+static int32_t decode(const char *codec, const uint8_t *stream, size_t size, uint32_t start,
+                      uint8_t *to, uint32_t bytes, uint32_t features) {
   static _Alignas(64) uint8_t room[SCRATCH];
   int32_t status = -1;
-#define QN_CODEC(name, scratch_bytes, work, doc)                                                         \
+#define QN_CODEC(name, scratch_bytes, work, doc)                                                   \
   if (strcmp(codec, #name) == 0) {                                                                 \
     memset(room + scratch_bytes, 0x5A, SCRATCH - scratch_bytes);                                   \
-    status = qn_decode_##name(stream, (uint32_t)size, to, bytes, room, features);                  \
+    status = qn_decode_##name(stream, (uint32_t)size, start, to, bytes, room, features);           \
     uint32_t i = scratch_bytes;                                                                    \
     while (i < SCRATCH && room[i] == 0x5A) i++;                                                    \
     if (i < SCRATCH) expect("scratch", i, room[i], 0x5A);                                          \
@@ -165,7 +165,9 @@ static double round_trip(const char *what, const qn_codec *c, image *m) {
     return -1;
   }
   uint8_t *stream = as_stored(s.bytes, s.size), *got = buffer(m->image_bytes);
-  expect(what, 0, decode(c->name, stream, s.size, got, m->image_bytes, s.features), QUERN_OK);
+  expect(what, 0,
+         decode(c->name, stream, s.size, s.images[0].start, got, m->image_bytes, s.features),
+         QUERN_OK);
   expect(what, 1, differences(m, got), 0);
   for (int i = 0; i < m->count; i++) {
     bits += (double)m->at[i].coded_bits;
@@ -190,10 +192,14 @@ static void expect_codec(const char *what, const qn_codec *c, image *m, double m
 /* At most so many bits by these codecs, -1 where one cannot say it; and by others whatever it takes. */
 static void expect_bits(const char *what, image *m, double huffman, double range) {
   for (const qn_codec *c = qn_codecs; c->name; c++) {
-    if (strcmp(c->name, "raw") == 0) expect_codec(what, c, m, 8);
-    else if (strcmp(c->name, "huffman") == 0) expect_codec(what, c, m, huffman);
-    else if (strcmp(c->name, "range") == 0) expect_codec(what, c, m, range);
-    else (void)round_trip(what, c, m);
+    if (strcmp(c->name, "raw") == 0)
+      expect_codec(what, c, m, 8);
+    else if (strcmp(c->name, "huffman") == 0)
+      expect_codec(what, c, m, huffman);
+    else if (strcmp(c->name, "range") == 0)
+      expect_codec(what, c, m, range);
+    else
+      (void)round_trip(what, c, m);
   }
 }
 
@@ -302,6 +308,48 @@ static void check_few(void) {
   }
 }
 
+/* Images can be decoded in any order, each as if it were alone: a layer in four parts, the second
+ * and the fourth of them transposed. */
+static void check_images(void) {
+  for (const qn_codec *c = qn_codecs; c->name; c++) {
+    image m = {0};
+    qn_arena a = {0};
+    qn_stream s;
+    int8_t *w = smooth_filters(16, 4);
+    for (int32_t i = 0; i < 16 * 36; i++)
+      w[i] = (int8_t)(strcmp(c->name, "int4") ? w[i] : w[i] / 16);
+    for (uint32_t part = 0; part < 4; part++) {
+      const int8_t *rows = w + part * 4 * 36;
+      add_weights(&m, part % 2 ? transpose(rows, 4, 36) : rows, 4, 36, part % 2);
+      m.at[m.count - 1].image = part + 7;
+      add_integers(&m, "\1\2\3\4", 4, 1);
+      m.at[m.count - 1].image = part + 7;
+      (void)qn_place_coded(m.at, m.count);
+    }
+    bool coded = c->encode(&a, m.at, m.count, &s);
+    expect("images", 0, coded, strcmp(c->name, "range") != 0);
+    if (coded) expect("images", 1, s.image_count, 4);
+    for (int part = 3; coded && part >= 0; part--) {
+      uint32_t bytes = s.images[part].bytes;
+      uint8_t *stream = as_stored(s.bytes, s.size), *got = buffer(bytes);
+      expect("image", part,
+             decode(c->name, stream, s.size, s.images[part].start, got, bytes, s.features),
+             QUERN_OK);
+      for (int i = 2 * part; i < 2 * part + 2; i++)
+        expect("image's tensor", i, memcmp(got + m.at[i].offset, m.at[i].data, m.at[i].bytes), 0);
+      expect("one byte on", part,
+             decode(c->name, stream, s.size, s.images[part].start + 1, got, bytes, s.features),
+             QUERN_ECORRUPT);
+      expect("behind the end", part,
+             decode(c->name, stream, s.size, (uint32_t)s.size - 3, got, bytes, s.features),
+             QUERN_ECORRUPT);
+      free(stream);
+      free(got);
+    }
+    qn_free_arena(&a);
+  }
+}
+
 /* ------------------------------------------------------------------ damage */
 
 /* A small network of all kinds under codec c, in the arena. */
@@ -332,7 +380,8 @@ static void check_damage(void) {
     for (size_t i = 0; i < s.size; i++) {
       for (int change = 1; change <= 256; change *= 2) { /* 256: all bits */
         stream[i] = (uint8_t)(s.bytes[i] ^ (change == 256 ? 255 : change));
-        int32_t status = decode(c->name, stream, s.size, got, m.image_bytes, s.features);
+        int32_t status =
+            decode(c->name, stream, s.size, s.images[0].start, got, m.image_bytes, s.features);
         if (status == QUERN_OK) /* bits that the coder did not need */
           expect("damaged but accepted", (int64_t)i, differences(&m, got), 0);
         else
@@ -342,7 +391,8 @@ static void check_damage(void) {
     }
     for (size_t length = 0; length < s.size; length++) {
       uint8_t *part = as_stored(s.bytes, length);
-      int32_t status = decode(c->name, part, length, got, m.image_bytes, s.features);
+      int32_t status =
+          decode(c->name, part, length, s.images[0].start, got, m.image_bytes, s.features);
       if (status == QUERN_OK)
         expect("short but accepted", (int64_t)length, differences(&m, got), 0);
       else
@@ -350,7 +400,8 @@ static void check_damage(void) {
       free(part);
     }
     expect("other image", 0,
-           decode(c->name, stream, s.size, got, m.image_bytes - 4, s.features), QUERN_ECORRUPT);
+           decode(c->name, stream, s.size, s.images[0].start, got, m.image_bytes - 4, s.features),
+           QUERN_ECORRUPT);
     free(got);
     free(stream);
     qn_free_arena(&a);
@@ -369,16 +420,20 @@ static void check_noise(int rounds) {
       if (pick(0, 1)) size += (uint32_t)128 << pick(0, 3); /* tables */
       const uint32_t features = (uint32_t)pick(0, (1 << 11) - 1);
       bool mutate = pick(0, 1);
+      const uint32_t start = mutate ? s.images[0].start : (uint32_t)pick(0, 3) * 128;
       uint8_t *stream = mutate ? as_stored(s.bytes, s.size) : (uint8_t *)bytes_of(size);
       if (mutate) {
         size = (uint32_t)s.size;
         bytes = m.image_bytes;
-        for (int n = pick(1, 4); n > 0; n--) stream[pick(0, (int32_t)size - 1)] = (uint8_t)pick(0, 255);
-      } else if (size > 6 && pick(0, 1)) {
-        memset(stream + 6, pick(0, 1) ? 0 : 255, size - 6); /* what could go on without end */
+        for (int n = pick(1, 4); n > 0; n--)
+          stream[pick(0, (int32_t)size - 1)] = (uint8_t)pick(0, 255);
+      } else if (size > start + 6 && pick(0, 1)) {
+        memset(stream + start + 6, pick(0, 1) ? 0 : 255,
+               size - start - 6); /* what could go on without end */
       }
       uint8_t *got = buffer(bytes);
-      int32_t status = decode(c->name, stream, size, got, bytes, mutate ? s.features : features);
+      int32_t status =
+          decode(c->name, stream, size, start, got, bytes, mutate ? s.features : features);
       if (status != QUERN_ECORRUPT) expect("noise", round, mutate && !differences(&m, got), 1);
       free(stream);
       free(got);
@@ -400,7 +455,8 @@ static void check_format(void) {
     if (!c->encode(&a, m.at, m.count, &s)) exit(2);
     printf("%s:", c->name);
     for (size_t i = 0, n; i < s.size; i += n) { /* 00*4: four times 00 */
-      for (n = 1; i + n < s.size && s.bytes[i + n] == s.bytes[i]; n++) {}
+      for (n = 1; i + n < s.size && s.bytes[i + n] == s.bytes[i]; n++) {
+      }
       printf(n > 1 ? " %02x*%u" : " %02x", s.bytes[i], (unsigned)n);
     }
     printf(" with %u\n", (unsigned)s.features);
@@ -419,6 +475,7 @@ int main(int argc, char **argv) {
   check_weights();
   check_others();
   check_few();
+  check_images();
   check_damage();
   check_noise(3000);
   return finish("codecs");
