@@ -56,23 +56,25 @@ typedef struct {
   qn_unit *u;
   const qn_call *call;
   qn_x86_conv *s;
-  qn_rescaling *channels;
-  unsigned char *bytes; /* of all constants */
+  qn_window g;            /* before pixels are folded */
+  qn_rescaling *channels; /* g.out_c */
+  unsigned char *bytes;   /* of all constants */
   int32_t used, rank;   /* of tiles: choose_tile */
 } packer;
 
-/* Weight of output channel o at byte k of run number `run`. */
+/* Weight of (folded) output channel o at byte k of run number `run`. */
 static int8_t weight_at(const packer *p, int32_t o, int32_t run, int32_t k) {
-  const qn_window *g = &p->s->p.g;
+  const qn_window *g = &p->g;
   int32_t run_bytes = g->kernel_w / p->s->p.runs_per_row * g->in_c;
   const int8_t *w = qn_constant(p->u, p->call->in[1]);
-  if (k >= run_bytes) return 0;
-  return w[(int64_t)o * g->kernel_h * g->kernel_w * g->in_c + run * run_bytes + k];
+  k -= o / g->out_c * g->stride_w * g->in_c;
+  if (k < 0 || k >= run_bytes) return 0;
+  return w[(int64_t)(o % g->out_c) * g->kernel_h * g->kernel_w * g->in_c + run * run_bytes + k];
 }
 
 /* What can occur in a channel's accumulators; its bias for activations instead of x - x_zero. */
 static void bound_channel(packer *p, int32_t o, qn_rescaling *r, int32_t *out_bias) {
-  const qn_window *g = &p->s->p.g;
+  const qn_window *g = &p->g;
   const int32_t *bias = qn_constant(p->u, p->call->in[2]);
   int32_t taps = g->kernel_h * g->kernel_w * g->in_c, zero = p->s->x_zero;
   const int8_t *w = (const int8_t *)qn_constant(p->u, p->call->in[1]) + (int64_t)o * taps;
@@ -103,6 +105,7 @@ static bool pack_numbers(packer *p, qn_x86_segment *at) {
       int32_t o = channel_of(p, at, v, i);
       to[i] = 0;
       if (o >= p->s->p.g.out_c) continue;
+      o %= p->g.out_c;
       bound_channel(p, o, &p->channels[o], &to[i]);
       lane[i] = &p->channels[o];
     }
@@ -188,6 +191,39 @@ int64_t qn_x86_copy_bytes(const qn_x86_conv *s) {
   return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
+/* ------------------------------------------------------------------ folding */
+
+/* Few channels leave lanes empty. Neighbouring pixels of a row are the channels of one pixel whose
+ * window is as wide as theirs together: weights are 0 where a pixel's own window has no taps, and
+ * results lie in memory as before. */
+static qn_window fold(const qn_window *g, int32_t pixels) {
+  qn_window folded = *g;
+  folded.out_c *= pixels;
+  folded.out_w /= pixels;
+  folded.kernel_w += (pixels - 1) * g->stride_w;
+  folded.stride_w *= pixels;
+  return folded;
+}
+
+/* Dot products of one vector, and what else takes as long, about. */
+static int32_t vector_steps(const qn_isa *isa, const qn_window *g) {
+  return g->kernel_h * round_up_div(g->kernel_w * g->in_c, isa->taps) + 5;
+}
+
+static qn_window fold_pixels(const qn_isa *isa, const qn_window *g) {
+  qn_window best = *g;
+  int32_t best_pixels = 1;
+  for (int32_t pixels = 2; g->dilation_w == 1 && pixels * g->out_c <= isa->lanes; pixels++) {
+    if (g->out_w % pixels != 0) continue;
+    qn_window folded = fold(g, pixels);
+    int64_t now = vector_steps(isa, &folded), before = vector_steps(isa, &best);
+    if (now * best_pixels >= before * pixels) continue;
+    best = folded;
+    best_pixels = pixels;
+  }
+  return best;
+}
+
 bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   qn_conv_i8_params params;
   memcpy(&params, call->params, sizeof params);
@@ -199,17 +235,19 @@ bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   s->isa = qn_isa_of(u);
   s->x_zero = params.x_zero;
   s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
-  if (!qn_pad_window(&params.g, &s->p)) return false;
+  packer p = {.u = u, .call = call, .s = s, .g = params.g, .rank = job->alternative};
+  qn_straighten(&p.g);
+  qn_window folded = amx ? p.g : fold_pixels(&s->isa, &p.g);
+  if (!qn_pad_window(&folded, &s->p)) return false;
   s->chunk_steps = amx ? QN_AMX_STEPS : 1;
   s->run_steps = round_up_div(s->p.run_elems, s->isa.taps * s->chunk_steps) * s->chunk_steps;
   if (amx && !qn_plan_amx(s)) return false;
-  packer p = {.u = u, .call = call, .s = s, .rank = job->alternative};
   /* as many as blocks of one vector would take */
   int64_t bytes = round_up_div(s->p.g.out_c, s->isa.lanes) * block_bytes(s, 1) + ALIGN;
   if (bytes > INT32_MAX / 2) return false;
   p.bytes = qn_alloc(&u->m->arena, (size_t)bytes);
-  p.channels = qn_alloc(&u->m->arena, (size_t)s->p.g.out_c * sizeof *p.channels);
-  for (int32_t o = 0; o < s->p.g.out_c; o++) p.channels[o] = qn_rescaling_of(u, call, o);
+  p.channels = qn_alloc(&u->m->arena, (size_t)p.g.out_c * sizeof *p.channels);
+  for (int32_t o = 0; o < p.g.out_c; o++) p.channels[o] = qn_rescaling_of(u, call, o);
   if (!add_blocks(&p, QN_RESCALE_fma) && !add_blocks(&p, QN_RESCALE_signed) &&
       !add_blocks(&p, QN_RESCALE_integer))
     return false;
