@@ -1,5 +1,5 @@
-/* An operand of an integer op -> what it is to a codec: weights by output channel, biases, shifts,
- * multipliers that come from scales. */
+/* An operand of an op with stored weights -> what it is to a codec: weights by output channel,
+ * biases, shifts, multipliers that come from scales. */
 #include "unit.h"
 
 enum { X, W, B, MUL, SHR }; /* operands of the integer convolutions and of qdense */
@@ -7,10 +7,10 @@ enum { X, W, B, MUL, SHR }; /* operands of the integer convolutions and of qdens
 static qn_coded_tensor weights_role(const qn_op *op, qn_coded_tensor t) {
   const qn_type *w = &op->in[W]->type;
   t.kind = QN_CODED_WEIGHTS;
-  t.transposed = op->code == QN_OP_qdepthwise_conv2d;
+  t.transposed = op->code == QN_OP_qdepthwise_conv2d || op->code == QN_OP_dynamic_depthwise_conv2d;
   t.rows = (uint32_t)w->dim[t.transposed ? w->rank - 1 : 0];
   t.cols = t.bytes / t.rows;
-  if (op->code == QN_OP_qdense) return t;
+  if (w->rank != 4) return t;
   t.taps_h = (uint32_t)w->dim[1];
   t.taps_w = (uint32_t)w->dim[2];
   return t;
@@ -37,6 +37,9 @@ qn_coded_tensor qn_coded_role(qn_arena *a, const qn_op *op, int i, const qn_valu
   t.taps_h = t.taps_w = 1;
   bool known = op && (op->code == QN_OP_qconv2d || op->code == QN_OP_qdepthwise_conv2d ||
                       op->code == QN_OP_qdense);
+  bool dynamic = op && (op->code == QN_OP_dynamic_conv2d || op->code == QN_OP_dynamic_dense ||
+                        op->code == QN_OP_dynamic_depthwise_conv2d);
+  if (dynamic && i == W) return weights_role(op, t);
   if (!known || i >= op->in_count) return t;
   if (i == W && v->type.elem == QN_i8) return weights_role(op, t);
   if (i == MUL && v->type.elem == QN_i32) return multipliers_role(a, op, t);

@@ -13,7 +13,10 @@ static bool has_weights(const qn_op *op) {
   case QN_OP_qconv2d:
   case QN_OP_qdepthwise_conv2d:
   case QN_OP_qdense:
-  case QN_OP_qmatmul: return true;
+  case QN_OP_qmatmul:
+  case QN_OP_dynamic_conv2d:
+  case QN_OP_dynamic_depthwise_conv2d:
+  case QN_OP_dynamic_dense: return true;
   default: return false;
   }
 }

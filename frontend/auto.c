@@ -2,7 +2,8 @@
  * after the other, until one costs no more accuracy than the user allows on samples that are held
  * back (judge.c). A recovery stays where it helps. When all fail, the model stays float.
  *
- * Schemes that only make coded weights smaller are left out where weights are not coded. */
+ * Schemes that only make coded weights smaller are left out where weights are not coded; those of
+ * two and three levels always, as hardly a network that was not trained for them bears them. */
 #include <string.h>
 #include "command.h"
 
@@ -89,6 +90,7 @@ static qn_status print_layers(const chooser *c) {
 static bool is_candidate(const qn_options *o, const qn_quantization *q, qn_weight_form weights,
                          qn_activation_form activations) {
   bool raw = !o->weights || strcmp(o->weights, "raw") == 0;
+  if (weights == QN_WEIGHT_FORM_binary || weights == QN_WEIGHT_FORM_ternary) return false;
   if (raw && weights == QN_WEIGHT_FORM_int4) return false;
   return !q->scheme.stored_io || strcmp(q->io, qn_activation_name(activations)) == 0;
 }

@@ -36,14 +36,16 @@ static const char *list_lossy(qn_arena *a, const qn_scheme *scheme) {
 
 /* Quantization and what wins accuracy back behind it. */
 static const char *list_passes(qn_arena *a, const qn_scheme *scheme, bool calibrate) {
+  bool dynamic = qn_is_dynamic(scheme);
   const char *list = list_lossy(a, scheme);
   for (int i = 0; i < QN_RECOVERY_COUNT; i++) {
     bool done = i == QN_RECOVERY_equalize || (i == QN_RECOVERY_round_adaptive && *list);
     if (scheme->recover[i] && !done) list = qn_format(a, "%s,%s", list, recovery_passes[i]);
   }
   bool teach = *list != 0;
-  return qn_format(a, "%s%s%sinsert-qdq%s%s", scheme->low_rank > 0 ? "low-rank," : "",
-                   calibrate ? "calibrate," : "", teach ? "keep-teacher," : "", list, teach ? ",drop-teacher,dce" : "");
+  return qn_format(a, "%s%s%sinsert-qdq%s%s%s", scheme->low_rank > 0 ? "low-rank," : "",
+                   calibrate && !dynamic ? "calibrate," : "", teach ? "keep-teacher," : "", list,
+                   teach ? ",drop-teacher,dce" : "", dynamic ? ",fuse-dynamic,dce" : "");
 }
 
 /* Ranges may be written into the model instead. */
@@ -86,7 +88,8 @@ qn_status qn_apply_quantization(const qn_options *o, const qn_quantization *q, q
   QN_TRY(qn_open_calibration(o, m, &q->files, &calibration, &passes));
   if (passes.sampler && !q->recovery_chosen) choose_recovery(&scheme);
   bool ranges_only = q->files.count == 0 && has_range(m);
-  if (q->files.count == 0 && !ranges_only && qn_has_input_ranges(qn_main_func(m))) {
+  bool estimate = q->files.count == 0 && !ranges_only && !qn_is_dynamic(&scheme);
+  if (estimate && qn_has_input_ranges(qn_main_func(m))) {
     QN_TRY(calibrate_without_samples(o, m, &passes));
     ranges_only = true;
   }

@@ -261,12 +261,12 @@ static qn_status read_keep_float(reader *r, const qn_node *n) {
   return QN_OK;
 }
 
-/* 2*most + 1 levels: as many on either side of 0. */
+/* 2*most + 1 levels, as many on either side of 0; or signs. */
 static qn_status read_level_count(reader *r, const qn_node *n, int32_t *out_most) {
   double levels = qn_is_number(n) ? strtod(n->text, NULL) : 0;
-  if (!(levels >= 3 && levels <= 255 && fmod(levels, 2) == 1))
-    return qn_error(r->y.src, n->loc, "'levels' must be an odd number from 3 to 255");
-  *out_most = (int32_t)levels / 2;
+  if (!(levels >= 2 && levels <= 255 && (levels == 2 || fmod(levels, 2) == 1)))
+    return qn_error(r->y.src, n->loc, "'levels' must be 2 or an odd number from 3 to 255");
+  *out_most = levels == 2 ? QN_SIGNS : (int32_t)levels / 2;
   return QN_OK;
 }
 
@@ -352,7 +352,7 @@ static const struct {
     {"levels", read_levels, NULL,
      "\"anyOf\": [{\"type\": \"integer\"}, {\"type\": \"object\", \"additionalProperties\": "
      "{\"type\": \"integer\"}}]",
-     "how many values weights are rounded to, 3 to 255, odd: for all, or by layer or kind of op"},
+     "how many values weights are rounded to, 2 or 3 to 255, odd: for all, or by layer or kind of op"},
     {"prune", read_prune, NULL, "\"type\": \"number\", \"minimum\": 0, \"exclusiveMaximum\": 1",
      "the part of each layer's weights to make 0, the smallest ones; needs samples"},
     {"prune_channels", read_prune_channels, NULL,

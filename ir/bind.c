@@ -209,6 +209,27 @@ static void bind_qdense(const qn_op *op, qn_call *c) {
   bind_int_window(op, c, BY_WIDTH(op, conv2d));
 }
 
+/* in[3]: the weights' scales, where there are several. */
+static void bind_dynamic(const qn_op *op, qn_call *c, qn_kernel kernel) {
+  float_range range = activation_range(op);
+  const qn_quant *q = &type_of(op, 1)->q;
+  qn_conv_dynamic_params p = {.g = qn_window_of(op),
+                              .low = range.low,
+                              .high = range.high,
+                              .per_channel = q->scales != NULL,
+                              .w_scale = q->scales ? 0 : q->scale};
+  set_call(c, kernel, &p);
+  c->in_count = 4;
+  c->in[3] = q->scales;
+}
+
+static void bind_dynamic_conv(const qn_op *op, qn_call *c) {
+  bind_dynamic(op, c, QN_KERNEL_conv2d_dynamic);
+}
+static void bind_dynamic_depthwise(const qn_op *op, qn_call *c) {
+  bind_dynamic(op, c, QN_KERNEL_depthwise_dynamic);
+}
+
 static void bind_pool(const qn_op *op, qn_call *c) {
   float_range range = activation_range(op);
   qn_pool_f32_params p = {.g = qn_window_of(op), .low = range.low, .high = range.high};
@@ -539,6 +560,7 @@ static int64_t patch_count(const qn_window *g) {
  *   conv2d_f32   the patch under one result pixel, floats: kernel_h*kernel_w*in_c/groups;
  *                so conv2d_f16, conv2d_bf16
  *   conv2d_i8    the same, int16; so conv2d_i16
+ *   conv2d_dynamic  the patch, int16, and the whole input, int8; depthwise_dynamic the latter
  *   avg_pool_i8  an int32 accumulator per channel; so avg_pool_i16
  *   matmul_i8    a row of k int16
  *   softmax_i8   a table of int32 if tabulated */
@@ -555,6 +577,12 @@ static int64_t scratch_bytes(const qn_op *op, const qn_call *c) {
     if (type_of(op, 0)->elem == QN_i8) bytes *= 2;
     break;
   }
+  case QN_KERNEL_conv2d_dynamic: {
+    qn_window g = qn_window_of(op);
+    bytes = 2 * patch_count(&g) + qn_count(type_of(op, 0));
+    break;
+  }
+  case QN_KERNEL_depthwise_dynamic: bytes = qn_count(type_of(op, 0)); break;
   case QN_KERNEL_avg_pool_i8:
   case QN_KERNEL_avg_pool_i16: bytes = 4 * (int64_t)qn_window_of(op).out_c; break;
   case QN_KERNEL_matmul_i8: bytes = 2 * type_of(op, 0)->dim[type_of(op, 0)->rank - 1]; break;
@@ -596,7 +624,9 @@ int64_t qn_macs(const qn_op *op) {
   case QN_KERNEL_depthwise_bf16:
   case QN_KERNEL_depthwise_f32:
   case QN_KERNEL_depthwise_i8:
-  case QN_KERNEL_depthwise_i16: {
+  case QN_KERNEL_depthwise_i16:
+  case QN_KERNEL_conv2d_dynamic:
+  case QN_KERNEL_depthwise_dynamic: {
     qn_window g = qn_window_of(op);
     return qn_count(&op->out->type) * patch_count(&g);
   }

@@ -151,13 +151,14 @@ static qn_window dense_window(const qn_op *op) {
 }
 
 qn_window qn_window_of(const qn_op *op) {
-  if (op->code == QN_OP_dense || op->code == QN_OP_qdense) return dense_window(op);
+  if (op->code == QN_OP_dense || op->code == QN_OP_qdense || op->code == QN_OP_dynamic_dense)
+    return dense_window(op);
   const qn_type *x = type_of(op, 0);
   span rows = read_span(op, 0), columns = read_span(op, 1);
   resolve_span(qn_attr_of(op, "padding"), 0, &rows);
   resolve_span(qn_attr_of(op, "padding"), 1, &columns);
   int64_t out_c = x->dim[3], groups = 1;
-  if (op->code == QN_OP_conv2d || op->code == QN_OP_qconv2d) {
+  if (qn_attr_of(op, "groups")) {
     out_c = type_of(op, 1)->dim[0];
     groups = *(const int32_t *)qn_attr_of(op, "groups");
   } else if (!qn_attr_of(op, "window")) {

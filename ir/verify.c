@@ -317,13 +317,13 @@ static qn_status check_multipliers(checker *c, const qn_op *op) {
   return QN_OK;
 }
 
-/* Weights of an integer op: zero 0, and scales, if several, along the output channels. */
+/* Weights as integers: zero 0, and scales, if several, along the output channels. */
 static qn_status check_weights(checker *c, const qn_op *op, int axis) {
   const qn_type *w = &op->in[1]->type;
   if (w->q.zero != 0) FAIL(op->loc, "weights must have zero 0, got %d", w->q.zero);
   if (w->q.scales && w->q.axis != axis)
     FAIL(op->loc, "weights must have their scales along axis %d, got axis %d", axis, w->q.axis);
-  return check_multipliers(c, op);
+  return QN_OK;
 }
 
 static qn_status check_summands(checker *c, const qn_op *op, int64_t count) {
@@ -350,8 +350,11 @@ static qn_status check_op_rules(checker *c, const qn_op *op) {
     QN_TRY(check_attr(c, op, attr));
   switch (op->code) {
   case QN_OP_qconv2d:
-  case QN_OP_qdense: return check_weights(c, op, 0);
-  case QN_OP_qdepthwise_conv2d: return check_weights(c, op, 3);
+  case QN_OP_qdense: QN_TRY(check_weights(c, op, 0)); return check_multipliers(c, op);
+  case QN_OP_qdepthwise_conv2d: QN_TRY(check_weights(c, op, 3)); return check_multipliers(c, op);
+  case QN_OP_dynamic_conv2d:
+  case QN_OP_dynamic_dense: return check_weights(c, op, 0);
+  case QN_OP_dynamic_depthwise_conv2d: return check_weights(c, op, 3);
   case QN_OP_qadd:
   case QN_OP_qsub: return check_int(c, op, "left_shift", op->a.qadd.left_shift, 0, 22);
   case QN_OP_qavg_pool2d:

@@ -6,6 +6,9 @@
  * with @w.q integers and %w.f their dequantize. fuse-int8 makes integer ops of that. The stored
  * value takes over the layer's name, unless it is a result that stays float.
  *
+ * Where activations are quantized at run time, only the weights are stored here: fuse-dynamic makes
+ * ops of that.
+ *
  * Requires: ranges (pass calibrate, or written) on the values that need one of their own. Leaves
  * alone: ops of the scheme's `keep`, ops without an integer form, and what is stored already, so
  * that imported scales are kept exactly.
@@ -70,6 +73,7 @@ static bool is_constant(const qn_value *v) {
 static bool has_integer_form(const qn_scheme *s, const qn_op *op) {
   family k = family_of(op);
   if (k == FAMILY_none || k == FAMILY_requantize || qn_is_kept(s, op)) return false;
+  if (qn_is_dynamic(s) && k != FAMILY_conv) return false;
   if (qn_activation_elem(s) == QN_i16 && (k == FAMILY_matmul || k == FAMILY_lookup)) return false;
   if (op->out->type.elem != QN_f32) return false;
   for (int i = 1; k == FAMILY_conv && i < op->in_count; i++)
@@ -326,6 +330,7 @@ static void open_work(qn_arena *a, qn_module *m, qn_func *f, const qn_scheme *sc
 
 /* An integer op all around: operands come from dequantize, the result goes to quantize only. */
 static bool is_done(const work *w, const qn_op *op) {
+  if (qn_is_dynamic(w->scheme)) return !qn_reals(op->in[1]);
   for (int i = 0; i < op->in_count; i++) {
     const qn_value *v = op->in[i];
     if (needs_store(w, v) || (qn_reals(v) && (i == 1 || family_of(op) != FAMILY_conv)))
@@ -342,6 +347,7 @@ qn_status qn_check_quantizable(qn_module *m, const qn_scheme *scheme) {
     open_work(&a, m, f, scheme, &w);
     for (const qn_op *op = f->first; op; op = op->next) {
       bool stored = op->code != QN_OP_quantize && qn_elem_is_int(op->out->type.elem);
+      stored = stored || (op->in_count > 1 && qn_elem_is_int(op->in[1]->type.elem));
       if (stored || (is_integer(&w, op) && is_done(&w, op)))
         done++;
       else if (is_integer(&w, op))
@@ -377,7 +383,7 @@ qn_status pass_insert_qdq(qn_module *m, const qn_pass_options *options) {
     work w;
     open_work(&a, m, f, scheme, &w);
     const int32_t *most = find_levels(&a, f, scheme);
-    qn_status status = store_values(&w);
+    qn_status status = qn_is_dynamic(scheme) ? QN_OK : store_values(&w);
     for (qn_op *op = f->first; status == QN_OK && op; op = op->next) {
       int32_t limit = qn_has_weights(op) ? *most++ : 0;
       if (is_integer(&w, op)) qn_quantize_constants(m, f, op, scheme, limit);

@@ -33,6 +33,13 @@ static bool has_weight_scales(const qn_op *op, const qn_quant *q) {
   return q->on && (q->scales ? q->axis == axis : q->zero == 0);
 }
 
+static bool is_signs(const qn_value *v) {
+  int64_t count = qn_count(&v->type);
+  for (int64_t i = 0; i < count; i++)
+    if (llabs(qn_int_at(v->type.elem, v->data, i)) != 1) return false;
+  return true;
+}
+
 static int32_t largest_magnitude(const qn_value *v) {
   int64_t most = 0, count = qn_count(&v->type);
   for (int64_t i = 0; i < count; i++) {
@@ -67,6 +74,7 @@ bool qn_pupil_of(qn_module *m, qn_func *f, qn_op *op, qn_pupil *out) {
   out->stored = back->in[0];
   if (!has_weight_scales(op, &out->stored->type.q) || !owns_scales(m, out->stored)) return false;
   out->most = largest_magnitude(out->stored);
+  out->signs = is_signs(out->stored);
   return out->most > 0 && count_uses_in_module(m, out->stored) == 1;
 }
 

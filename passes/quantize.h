@@ -31,6 +31,8 @@ typedef enum {
   QN_RECOVERY_COUNT
 } qn_recovery;
 
+enum { QN_SIGNS = -1 }; /* in place of the largest magnitude: weights are -1 or 1, none is 0 */
+
 /* The weights of one layer, by the name of its result or, for all of a kind, of its op. */
 typedef struct {
   const char *layer;
@@ -40,7 +42,7 @@ typedef struct {
 typedef struct {
   qn_weight_form weights;
   qn_activation_form activations;
-  int32_t most; /* weights are stored in -most..most; 0: as the weight form says */
+  int32_t most; /* weights are stored in -most..most, or QN_SIGNS; 0: as the weight form says */
   int layer_count;
   const qn_layer_levels *layers; /* those whose weights are stored otherwise; later ones count */
   float prune, prune_channels; /* the part of each layer's weights, and of its channels, to drop */
@@ -129,6 +131,8 @@ void qn_choose_range(const qn_statistic *s, const qn_scheme *scheme, float out[2
 qn_elem qn_activation_elem(const qn_scheme *scheme);
 /* Weights of 16 bits, all else float: no samples, no ranges. */
 bool qn_is_halved(const qn_scheme *scheme);
+/* Activations are quantized at run time: no ranges. */
+bool qn_is_dynamic(const qn_scheme *scheme);
 /* Zero points are 0: by the user's wish or by the form. */
 bool qn_is_symmetric(const qn_scheme *scheme);
 /* Steps between the least and the greatest stored activation: 255 of int8, 254 when symmetric. */
@@ -141,11 +145,11 @@ qn_quant qn_range_quant(qn_elem elem, bool symmetric, float low, float high);
 /* -- quantize_constants.c */
 /* A convolution, depthwise convolution or dense layer. */
 bool qn_has_weights(const qn_op *op);
-/* The largest magnitude that op's weights are to be stored with; NULL: of a layer without levels of
+/* The largest magnitude that op's weights are to be stored with, or QN_SIGNS; NULL: of a layer without levels of
  * its own. */
 int32_t qn_weight_most(const qn_scheme *scheme, const qn_op *op);
 /* The float constants among op's operands, but for biases, become integers behind a dequantize;
- * weights are stored in -most..most. Its operands and its result are stored already (insert-qdq). */
+ * weights are stored in -most..most, or as signs. Its operands and its result are stored already (insert-qdq). */
 void qn_quantize_constants(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme,
                            int32_t most);
 

@@ -3,12 +3,16 @@
  * stores them in the accumulator's unit, x.scale * w.scale.
  *
  * Weights are symmetric: scale = max |w| / most, per output channel or for all; most is the
- * layer's, the scheme's or the form's. A channel that
+ * layer's, the scheme's or the form's. Of three levels the scale is that of the least squared
+ * error, the mean of the k largest magnitudes, k where (their sum)^2 / k is largest; of two levels,
+ * the signs, the mean of all: Li et al. 2016, arXiv 1605.04711; Rastegari et al. 2016, arXiv
+ * 1603.05279. A channel that
  * hardly counts, all zero say, would get a unit in which its bias overflows or its multiplier
  * vanishes. So no channel's unit is finer than 2^-20 of the result's scale: a whole product of
  * such a channel is less than 1/32 of a step then. */
 #include <float.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include "match.h"
 #include "passes.h"
@@ -60,24 +64,48 @@ int32_t qn_weight_most(const qn_scheme *scheme, const qn_op *op) {
   return scheme->most ? scheme->most : weight_limits[scheme->weights];
 }
 
-/* scales[channel], or scales[0] for all. */
-static void choose_scales(const weights *p, const qn_scheme *scheme, double most, double least,
-                          float *scales) {
-  int64_t count = scheme->per_tensor ? 1 : p->channels;
-  for (int64_t c = 0; c < count; c++) scales[c] = 0;
-  for (int64_t i = 0; i < p->count; i++) {
-    int64_t c = count == 1 ? 0 : channel_of(p, i);
-    scales[c] = fmaxf(scales[c], fabsf(p->w[i]));
-  }
-  for (int64_t c = 0; c < count; c++) scales[c] = (float)fmax((double)scales[c] / most, least);
+static int descending(const void *a, const void *b) {
+  float x = *(const float *)a, y = *(const float *)b;
+  return (x < y) - (x > y);
 }
 
-static void round_weights(const weights *p, const qn_scheme *scheme, double most,
+/* Of weights with these magnitudes, which it sorts; most as in qn_layer_levels. */
+static double choose_scale(float *magnitudes, int64_t count, int32_t most) {
+  qsort(magnitudes, (size_t)count, sizeof *magnitudes, descending);
+  if (most > 1) return (double)magnitudes[0] / most;
+  double sum = 0, best = 0, scale = 0;
+  for (int64_t k = 1; k <= count; k++) {
+    sum += (double)magnitudes[k - 1];
+    double taken = sum * sum / (double)k; /* of the sum of squares */
+    if (most != QN_SIGNS && taken <= best) continue;
+    best = taken;
+    scale = sum / (double)k;
+  }
+  return scale;
+}
+
+/* scales[channel], or scales[0] for all. */
+static void choose_scales(const weights *p, const qn_scheme *scheme, int32_t most, double least,
+                          float *scales) {
+  qn_arena a = {0};
+  int64_t count = scheme->per_tensor ? 1 : p->channels, size = p->count / count;
+  float *magnitudes = qn_alloc(&a, (size_t)size * sizeof *magnitudes);
+  for (int64_t c = 0; c < count; c++) {
+    bool strided = count > 1 && p->channel_is_last;
+    for (int64_t i = 0; i < size; i++)
+      magnitudes[i] = fabsf(p->w[strided ? i * count + c : c * size + i]);
+    scales[c] = (float)fmax(choose_scale(magnitudes, size, most), least);
+  }
+  qn_free_arena(&a);
+}
+
+static void round_weights(const weights *p, const qn_scheme *scheme, int32_t most,
                           const float *scales, void *out) {
   for (int64_t i = 0; i < p->count; i++) {
     double scale = (double)scales[scheme->per_tensor ? 0 : channel_of(p, i)];
-    double at = round((double)p->w[i] / scale);
-    qn_put_int(weight_elems[scheme->weights], out, i, (int64_t)fmin(fmax(at, -most), most));
+    double at = fmin(fmax(round((double)p->w[i] / scale), -most), most);
+    if (most == QN_SIGNS) at = p->w[i] < 0 ? -1 : 1;
+    qn_put_int(weight_elems[scheme->weights], out, i, (int64_t)at);
   }
 }
 
@@ -99,7 +127,7 @@ static void remark_zeros(const qn_module *m, const qn_op *op, const weights *p) 
 }
 
 static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme,
-                             double most) {
+                             int32_t most) {
   const qn_value *w = op->in[1];
   weights p = {.w = qn_reals(w),
                .count = qn_count(&w->type),

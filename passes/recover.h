@@ -31,6 +31,7 @@ typedef struct {
   qn_layout layout;
   qn_value *stored; /* the integers; nothing else reads them */
   int32_t most;     /* they lie in -most..most, as far as that is used */
+  bool signs;       /* they are -1 or 1, none is 0 */
 } qn_pupil;
 /* false: op is no layer whose weights are integers of its own behind a dequantize, with one scale
  * for all or one per channel of the result. */

@@ -14,7 +14,8 @@
  * pay for them;
  *   3. single columns move to the integer that is best given all others, until none does.
  * Grids of few levels also choose their scale: of those between the largest weight and half of it
- * the one that costs least. prune and cluster have the same done with integers that they allow.
+ * (two and three levels: a tenth) the one that costs least. prune and cluster have the same done
+ * with integers that they allow.
  *
  * Requires: @teacher, samples. Leaves alone: layers of more than MOST_COLUMNS columns.
  * Source: Hassibi and Stork 1993; Frantar and Alistarh 2022, arXiv 2208.11580; Frantar et al. 2022,
@@ -29,6 +30,7 @@ enum {
   LEAST_ROWS = 2048,
   FEW_LEVELS = 31, /* grids up to -31..31 choose their scale */
   SCALES = 11,
+  LOW_SCALES = 22, /* of two or three levels, whose best scale is far below the largest weight */
   SWEEPS = 20
 };
 static const double damping = 0.1;
@@ -260,13 +262,15 @@ static double cost_of(const work *w, span s, double scale) {
 
 static double choose_scale(const work *w, span s) {
   double largest = 0, old = qn_pupil_scale(&w->pupil, s.first);
-  if (w->pupil.most > FEW_LEVELS || w->choices->count) return old;
+  if (w->pupil.most > FEW_LEVELS || (w->choices->count && !w->pupil.signs)) return old;
   for (int32_t c = s.first; c < s.first + s.count; c++)
     for (int32_t k = 0; k < w->pupil.layout.columns; k++)
       largest = fmax(largest, fabs(target_of(w, c)[k]));
   double best = INFINITY, chosen = old;
-  for (int32_t i = 0; i < SCALES; i++) {
-    double scale = (float)(largest / w->pupil.most * (1 - 0.05 * i));
+  bool low = w->pupil.most == 1;
+  for (int32_t i = 0; i < (low ? LOW_SCALES : SCALES); i++) {
+    double share = low ? pow(0.9, i) : 1 - 0.05 * i;
+    double scale = (float)(largest / w->pupil.most * share);
     if (scale < old / 4)
       break; /* insert-qdq knows why not to go lower: a channel that hardly counts */
     double cost = cost_of(w, s, scale);
@@ -336,8 +340,11 @@ void qn_round_layer(const qn_lesson *lesson, const qn_choices *choices) {
   qn_free_arena(&a);
 }
 
+/* Signs stay signs. */
 static qn_status round_any(const qn_lesson *lesson, void *of) {
-  qn_round_layer(lesson, of);
+  static const int32_t signs[] = {-1, 1};
+  const qn_choices two = {.values = signs, .count = 2};
+  qn_round_layer(lesson, lesson->pupil.signs ? &two : of);
   return QN_OK;
 }
 

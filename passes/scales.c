@@ -17,6 +17,10 @@ bool qn_is_halved(const qn_scheme *scheme) {
   return scheme->weights == QN_WEIGHT_FORM_fp16 || scheme->weights == QN_WEIGHT_FORM_bf16;
 }
 
+bool qn_is_dynamic(const qn_scheme *scheme) {
+  return scheme->activations == QN_ACTIVATION_FORM_dynamic;
+}
+
 bool qn_is_symmetric(const qn_scheme *scheme) {
   return scheme->symmetric || scheme->activations == QN_ACTIVATION_FORM_int16;
 }

@@ -1,5 +1,5 @@
-/* Convolution over rows and columns: conv2d_f32, conv2d_i8, conv2d_i16; also dense layers, as 1x1
- * windows.
+/* Convolution over rows and columns: conv2d_f32, conv2d_i8, conv2d_i16, conv2d_dynamic; also dense
+ * layers, as 1x1 windows.
  *
  *   y[n,oy,ox,o] = b[o] + sum over ky, kx, i of x[n, iy, ix, group*I + i] * w[o,ky,kx,i]
  *   iy = oy*stride_h - top + ky*dilation_h, ix alike, I = in_c / groups, group = o / (out_c /
@@ -8,12 +8,14 @@
  * where taps outside the input count as real 0. int8: x - x_zero in place of x, everything modulo
  * 2^32, then the contract (fixed.h), + y_zero, clamp. int16: the same, or all in int64 (long_sums).
  * float: products are summed in the order of the weights, then the bias, then the clamp; conv2d_f16
- * and conv2d_bf16 read weights of 16 bits.
+ * and conv2d_bf16 read weights of 16 bits. dynamic: x as int8 with the scale that dynamic.h finds
+ * for all of it, sums as int8's, then times both scales, the bias and the clamp in float.
  *
  * Per output pixel and group the window's K = kernel_h*kernel_w*I inputs are gathered into a row in
  * scratch, in the order of the weights; each output channel is then the product of two contiguous
  * rows. The gathered row is used out_c / groups times. */
 #include "blocks.h"
+#include "dynamic.h"
 
 /* An output pixel. */
 typedef struct {
@@ -44,19 +46,18 @@ QN_INLINE run find_run(const qn_window *g, pixel at, int32_t group, int32_t ky, 
   return r;
 }
 
-QN_INLINE void gather_int(const qn_conv_i8_params *p, const void *x, pixel at, int32_t group,
+QN_INLINE void gather_int(const qn_window *g, int32_t zero, const void *x, pixel at, int32_t group,
                           int16_t *row, int32_t wide) {
-  const qn_window *g = &p->g;
   for (int32_t ky = 0; ky < g->kernel_h; ky++)
     for (int32_t kx = 0; kx < g->kernel_w; kx += taps_per_run(g)) {
       run r = find_run(g, at, group, ky, kx);
       if (r.inside.from == 0 && r.inside.to == r.count) { /* the count is a constant */
         for (int32_t k = 0; k < r.count; k++)
-          row[k] = (int16_t)(qn_load(x, r.offset + k, wide) - p->x_zero);
+          row[k] = (int16_t)(qn_load(x, r.offset + k, wide) - zero);
       } else {
         for (int32_t k = 0; k < r.count; k++) row[k] = 0;
         for (int32_t k = r.inside.from; k < r.inside.to; k++)
-          row[k] = (int16_t)(qn_load(x, r.offset + k, wide) - p->x_zero);
+          row[k] = (int16_t)(qn_load(x, r.offset + k, wide) - zero);
       }
       row += r.count;
     }
@@ -85,7 +86,7 @@ QN_INLINE void pixel_int(const qn_conv_i8_params *p, const void *const *in, pixe
   int32_t k_count = g->kernel_h * g->kernel_w * (g->in_c / g->groups);
   int32_t channels = g->out_c / g->groups, whole = channels / QN_BLOCK * QN_BLOCK;
   for (int32_t group = 0; group < g->groups; group++) {
-    gather_int(p, in[0], at, group, row, wide);
+    gather_int(g, p->x_zero, in[0], at, group, row, wide);
     int32_t first = group * channels;
     for (int32_t c = 0; c < whole; c += QN_BLOCK)
       channels_int(p, in, row, k_count, first + c, QN_BLOCK, y, wide);
@@ -115,6 +116,36 @@ void qn_kernel_conv2d_i8(const qn_conv_i8_params *p, const void *const *in, void
 void qn_kernel_conv2d_i16(const qn_conv_i8_params *p, const void *const *in, void *out,
                           void *scratch) {
   conv2d_int(p, in, out, scratch, 1);
+}
+
+/* One pixel's results from all groups' rows; x is stored. */
+QN_INLINE void pixel_dynamic(const qn_conv_dynamic_params *p, const void *const *in,
+                             qn_found_scale found, const int8_t *x, pixel at, float *y,
+                             int16_t *row) {
+  const qn_window *g = &p->g;
+  const int8_t *w = in[1];
+  int32_t k_count = g->kernel_h * g->kernel_w * (g->in_c / g->groups);
+  int32_t channels = g->out_c / g->groups;
+  for (int32_t group = 0; group < g->groups; group++) {
+    gather_int(g, found.zero, x, at, group, row, 0);
+    for (int32_t c = group * channels; c < (group + 1) * channels; c++)
+      y[c] = qn_real_sum(p, in, found.scale, qn_dot_i8(row, w + c * k_count, k_count), c);
+  }
+}
+
+/* scratch: K int16, then the stored input. */
+void qn_kernel_conv2d_dynamic(const qn_conv_dynamic_params *p, const void *const *in, void *out,
+                              void *scratch) {
+  const qn_window *g = &p->g;
+  int16_t *row = scratch;
+  int8_t *x = (int8_t *)(row + g->kernel_h * g->kernel_w * (g->in_c / g->groups));
+  qn_found_scale found = qn_quantize_now(in[0], qn_input_count(g), x);
+  float *y = out;
+  pixel at;
+  for (at.n = 0; at.n < g->batch; at.n++)
+    for (at.y = 0; at.y < g->out_h; at.y++)
+      for (at.x = 0; at.x < g->out_w; at.x++, y += g->out_c)
+        pixel_dynamic(p, in, found, x, at, y, row);
 }
 
 QN_INLINE void gather_f32(const qn_window *g, const float *x, pixel at, int32_t group, float *row) {

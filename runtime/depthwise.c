@@ -1,15 +1,16 @@
-/* Depthwise convolution: depthwise_f32, depthwise_i8, depthwise_i16.
+/* Depthwise convolution: depthwise_f32, depthwise_i8, depthwise_i16, depthwise_dynamic.
  *
  *   y[n,oy,ox,c] = b[c] + sum over ky, kx of x[n, iy, ix, c / multiplier] * w[0,ky,kx,c]
  *   iy = oy*stride_h - top + ky*dilation_h, ix alike, multiplier = out_c / in_c
  *
  * Taps outside the input are left out. int8: x - x_zero in place of x, everything modulo 2^32, then
  * the contract (fixed.h), + y_zero, clamp. int16: the same, or all in int64 (long_sums). float:
- * products are summed tap by tap, row by row, then the bias, then the clamp.
+ * products are summed tap by tap, row by row, then the bias, then the clamp. dynamic: as in conv.c.
  *
  * Channels are contiguous in input, weights and output, so a block of them is summed tap by tap in
  * local accumulators. Pixels whose window is all inside run with constant bounds. */
 #include "blocks.h"
+#include "dynamic.h"
 
 /* Where an output pixel's window lies: input element of tap (0, 0), channel 0 (maybe outside), and
  * the taps that are inside. */
@@ -56,30 +57,32 @@ QN_INLINE void channel_long(const qn_conv_i8_params *p, const void *const *in, w
   qn_store_long(p, in, acc, channel, y);
 }
 
-/* Channels first..first+count-1 of a pixel; count is at most QN_BLOCK. */
-QN_INLINE void channels_int(const qn_conv_i8_params *p, const void *const *in, window at,
-                            int32_t first, int32_t count, void *y, int32_t wide) {
-  const qn_window *g = &p->g;
-  const void *x = in[0];
-  const int8_t *w = in[1];
-  const int32_t *bias = in[2];
+/* acc[i] += the sum of channel first + i, modulo 2^32. */
+QN_INLINE void sum_channels(const qn_window *g, int32_t zero, const void *x, const int8_t *w,
+                            window at, int32_t first, int32_t count, uint32_t *acc, int32_t wide) {
   int32_t multiplier = g->out_c / g->in_c;
-  uint32_t acc[QN_BLOCK];
-  if (wide && p->long_sums) {
-    for (int32_t i = 0; i < count; i++) channel_long(p, in, at, first + i, y);
-    return;
-  }
-  for (int32_t i = 0; i < count; i++) acc[i] = bias ? (uint32_t)bias[first + i] : 0;
   for (int32_t ky = at.rows.from; ky < at.rows.to; ky++)
     for (int32_t kx = at.columns.from; kx < at.columns.to; kx++) {
       int32_t tap = at.origin + tap_offset(g, ky, kx);
       const int8_t *weight = w + (ky * g->kernel_w + kx) * g->out_c;
       for (int32_t i = 0; i < count; i++) {
         int32_t c = first + i;
-        acc[i] +=
-            (uint32_t)((qn_load(x, tap + c / multiplier, wide) - p->x_zero) * (int32_t)weight[c]);
+        acc[i] += (uint32_t)((qn_load(x, tap + c / multiplier, wide) - zero) * (int32_t)weight[c]);
       }
     }
+}
+
+/* Channels first..first+count-1 of a pixel; count is at most QN_BLOCK. */
+QN_INLINE void channels_int(const qn_conv_i8_params *p, const void *const *in, window at,
+                            int32_t first, int32_t count, void *y, int32_t wide) {
+  const int32_t *bias = in[2];
+  uint32_t acc[QN_BLOCK];
+  if (wide && p->long_sums) {
+    for (int32_t i = 0; i < count; i++) channel_long(p, in, at, first + i, y);
+    return;
+  }
+  for (int32_t i = 0; i < count; i++) acc[i] = bias ? (uint32_t)bias[first + i] : 0;
+  sum_channels(&p->g, p->x_zero, in[0], in[1], at, first, count, acc, wide);
   qn_store_channels(p, in, acc, first, count, y, wide);
 }
 
@@ -116,6 +119,40 @@ void qn_kernel_depthwise_i16(const qn_conv_i8_params *p, const void *const *in, 
                              void *scratch) {
   (void)scratch;
   depthwise_int(p, in, out, 1);
+}
+
+QN_INLINE void channels_dynamic(const qn_conv_dynamic_params *p, const void *const *in,
+                                qn_found_scale found, const int8_t *x, window at, int32_t first,
+                                int32_t count, float *y) {
+  uint32_t acc[QN_BLOCK] = {0};
+  sum_channels(&p->g, found.zero, x, in[1], at, first, count, acc, 0);
+  for (int32_t i = 0; i < count; i++)
+    y[first + i] = qn_real_sum(p, in, found.scale, acc[i], first + i);
+}
+
+QN_INLINE void pixel_dynamic(const qn_conv_dynamic_params *p, const void *const *in,
+                             qn_found_scale found, const int8_t *x, window at, float *y) {
+  int32_t whole = p->g.out_c / QN_BLOCK * QN_BLOCK;
+  for (int32_t c = 0; c < whole; c += QN_BLOCK)
+    channels_dynamic(p, in, found, x, at, c, QN_BLOCK, y);
+  if (whole < p->g.out_c) channels_dynamic(p, in, found, x, at, whole, p->g.out_c - whole, y);
+}
+
+/* scratch: the stored input. */
+void qn_kernel_depthwise_dynamic(const qn_conv_dynamic_params *p, const void *const *in, void *out,
+                                 void *scratch) {
+  const qn_window *g = &p->g;
+  qn_found_scale found = qn_quantize_now(in[0], qn_input_count(g), scratch);
+  float *y = out;
+  for (int32_t n = 0; n < g->batch; n++)
+    for (int32_t oy = 0; oy < g->out_h; oy++)
+      for (int32_t ox = 0; ox < g->out_w; ox++, y += g->out_c) {
+        window at = find_window(g, n, oy, ox);
+        if (is_whole(g, &at))
+          pixel_dynamic(p, in, found, scratch, whole_window(g, at.origin), y);
+        else
+          pixel_dynamic(p, in, found, scratch, at, y);
+      }
 }
 
 QN_INLINE void channels_f32(const qn_conv_f32_params *p, const void *const *in, window at,

@@ -39,6 +39,14 @@ typedef struct {
   int32_t long_sums;   /* _i16: bias and sums are int64, not int32 */
 } qn_conv_i8_params;
 
+/* Of a real tensor that is quantized as it is read, with weights of int8. */
+typedef struct {
+  qn_window g;
+  float low, high;
+  int32_t per_channel; /* in[3] are the weights' scales by channel; else w_scale counts */
+  float w_scale;
+} qn_conv_dynamic_params;
+
 /* y[b,m,n] = sum over k of a[b,m,k] * b[b,k,n]. A batch stride of 0 repeats one matrix. */
 typedef struct {
   int32_t batch, m, n, k, a_batch_stride, b_batch_stride, transpose_b;

@@ -5,18 +5,6 @@
 typedef int16_t __attribute__((may_alias)) any16;
 typedef int32_t __attribute__((may_alias)) any32;
 
-/* x to the nearest integer, ties away from zero: the integer part and what it leaves are exact.
- * Beyond int32 its ends; a NaN gives 0. */
-QN_INLINE int32_t round_away(float x) {
-  const float end = 2147483648.0f;
-  float inside = x < end ? x : 0.0f;
-  inside = x >= -end ? inside : 0.0f;
-  int32_t whole = (int32_t)inside;
-  float rest = inside - (float)whole;
-  whole += (rest >= 0.5f) - (rest <= -0.5f);
-  return x >= end ? INT32_MAX : x < -end ? INT32_MIN : whole;
-}
-
 /* The least and the largest number of the stored type; wider ones than int32 hold int32's. */
 QN_INLINE int32_t least_stored(const qn_quantize_params *p) {
   return p->elem_bytes >= 4 ? INT32_MIN : p->is_signed ? -(1 << (8 * p->elem_bytes - 1)) : 0;
@@ -71,7 +59,7 @@ void qn_kernel_quantize(const qn_quantize_params *p, const void *const *in, void
     for (int32_t c = 0; c < p->channels; c++) {
       float scale = scale_of(p, in, c);
       for (int32_t k = 0; k < p->inner; k++, i++)
-        store(p, out, i, offset_stored(p, round_away(x[i] / scale)));
+        store(p, out, i, offset_stored(p, qn_round_away(x[i] / scale)));
     }
 }
 

@@ -11,6 +11,18 @@ QN_INLINE float qn_clamp_f32(float x, float low, float high) {
   return x < low ? low : x > high ? high : x;
 }
 
+/* x to the nearest integer, ties away from zero: the integer part and what it leaves are exact.
+ * Beyond int32 its ends; a NaN gives 0. */
+QN_INLINE int32_t qn_round_away(float x) {
+  const float end = 2147483648.0f;
+  float inside = x < end ? x : 0.0f;
+  inside = x >= -end ? inside : 0.0f;
+  int32_t whole = (int32_t)inside;
+  float rest = inside - (float)whole;
+  whole += (rest >= 0.5f) - (rest <= -0.5f);
+  return x >= end ? INT32_MAX : x < -end ? INT32_MIN : whole;
+}
+
 QN_INLINE float qn_abs(float x) { return qn_float_of_bits(qn_bits_of_float(x) & INT32_MAX); }
 
 /* |x| with y's sign. */

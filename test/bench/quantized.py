@@ -25,9 +25,11 @@ ROWS = [
     "int8:{granularity: tensor}",
     "int8:{granularity: tensor, recover: [equalize, correct-bias]}",
     "int8:{granularity: tensor, recover: []}",
+    "ternary",
     "int4",
     "int4:{recover: []}",
     "int16x8",
+    "dynamic:{recover: []}",
 ]
 shared, schemes = sys.argv[1], sys.argv[2:] or ROWS
 folder = tempfile.TemporaryDirectory()
@@ -85,7 +87,7 @@ def measure(network, options):
         if labels is not None:
             right += (got.argmax(1) == labels[others]).sum()
             float_right += (want.argmax(1) == labels[others]).sum()
-    io = {"int16x8": "int16", "fp16": "keep", "bf16": "keep"}.get(options[1], "int8")
+    io = {"int16x8": "int16", "dynamic": "keep", "fp16": "keep", "bf16": "keep"}.get(options[1], "int8")
     quern("compile", model, *quantize, "--io", io, "-o", f"{folder.name}/m.o")
     return write_cell(None if network == "ad" else 100 * agreed / count,  # ad has no classes
                       None if labels is None else 100 * (right - float_right) / count,

@@ -16,5 +16,5 @@ cp "$here/float_ops.qn" "$here/int8_ops.qn" "$here/int16_ops.qn" "$here/half_ops
   make fx.npy f4 8,8,8,1 && make fz.npy f4 8,8,8,2 && answer float_ops 16 fx.npy fz.npy &&
   make qx.npy i1 8,8,8,1 && make qy.npy i1 8,4,4,2 && answer int8_ops 16 qx.npy qy.npy &&
   make wx.npy i2 8,8,8,1 && make wy.npy i2 8,4,4,2 && answer int16_ops 16 wx.npy wy.npy &&
-  make hx.npy f4 8,4,4,2 && answer half_ops 6 hx.npy &&
+  make hx.npy f4 8,4,4,2 && answer half_ops 9 hx.npy &&
   make cx.npy i1 8,128 && answer coded 2 cx.npy

@@ -1,0 +1,54 @@
+/* Activations that are quantized at run time, by the range that they turn out to have: what
+ * convolutions of real tensors with int8 weights share.
+ *
+ *   low = min(0, least of x), high = max(0, most of x)
+ *   scale = high/255 - low/255 (1 where that is no normal number), zero = round(-low/scale) - 128
+ *   stored = round(x * (1/scale)) + zero within -128..127
+ *
+ * in float, ties away from 0. NaNs do not count for the range and are stored as real 0. */
+#ifndef QN_DYNAMIC_H
+#define QN_DYNAMIC_H
+
+#include "real.h"
+
+typedef struct {
+  float scale;
+  int32_t zero;
+} qn_found_scale;
+
+QN_INLINE qn_found_scale qn_find_scale(const float *x, int32_t count) {
+  float low = 0.0f, high = 0.0f;
+  for (int32_t i = 0; i < count; i++) {
+    low = x[i] < low ? x[i] : low;
+    high = x[i] > high ? x[i] : high;
+  }
+  float scale = high / 255.0f - low / 255.0f;
+  if (!(scale >= 0x1p-126f)) scale = 1.0f;
+  qn_found_scale found = {scale, qn_clamp(qn_round_away(-low / scale), 0, 255) - 128};
+  return found;
+}
+
+/* stored: count bytes. */
+QN_INLINE qn_found_scale qn_quantize_now(const float *x, int32_t count, int8_t *stored) {
+  qn_found_scale found = qn_find_scale(x, count);
+  float inverse = 1.0f / found.scale;
+  for (int32_t i = 0; i < count; i++) {
+    int32_t whole = qn_clamp(qn_round_away(x[i] * inverse), -256, 256);
+    stored[i] = (int8_t)qn_clamp(whole + found.zero, -128, 127);
+  }
+  return found;
+}
+
+QN_INLINE int32_t qn_input_count(const qn_window *g) {
+  return g->batch * g->in_h * g->in_w * g->in_c;
+}
+
+/* Channel c from its sum of products: in float, the bias last. in[2]: bias; in[3]: scales. */
+QN_INLINE float qn_real_sum(const qn_conv_dynamic_params *p, const void *const *in, float scale,
+                            uint32_t sum, int32_t c) {
+  const float *bias = in[2], *scales = in[3];
+  float real = (float)(int32_t)sum * (scale * (p->per_channel ? scales[c] : p->w_scale));
+  return qn_clamp_f32(bias ? real + bias[c] : real, p->low, p->high);
+}
+
+#endif
