@@ -107,7 +107,8 @@ typedef struct {
 } qn_cost;
 /* Some kernels' costs are known for the row. */
 bool qn_has_costs(const qn_target *target);
-/* By this function, a name in qn_object.kernels. False: nothing is known of it. */
+/* By this function, a name in qn_object.kernels or of an emitter. False: nothing is known of it. */
+bool qn_estimate_work(const qn_target *target, const qn_work *w, const char *kernel, qn_cost *out);
 bool qn_estimate_cost(const qn_target *target, const qn_op *op, const char *kernel, qn_cost *out);
 
 /* -- sizes.c: operand i of op holds a layer's weights, as opposed to biases, scales, tables. */

@@ -40,16 +40,20 @@ static bool names_kernel(const char *kernel, const char *name) {
          (!kernel[size] || (kernel[size] == '_' && isdigit((unsigned char)kernel[size + 1])));
 }
 
-bool qn_estimate_cost(const qn_target *target, const qn_op *op, const char *kernel, qn_cost *out) {
-  qn_work w = qn_work_of(op);
+bool qn_estimate_work(const qn_target *target, const qn_work *w, const char *kernel, qn_cost *out) {
   for (int i = 0; i < ROWS; i++) {
     const cost_row *r = &rows[i];
     if (strcmp(r->target, target->name) != 0 || !names_kernel(kernel, r->kernel)) continue;
-    if (r->single && w.pixels != 1) continue;
-    out->instructions = r->call + r->pixel * (double)w.pixels + r->result * (double)w.results +
-                        r->read * (double)w.reads + r->mac * (double)w.macs;
+    if (r->single && w->pixels != 1) continue;
+    out->instructions = r->call + r->pixel * (double)w->pixels + r->result * (double)w->results +
+                        r->read * (double)w->reads + r->mac * (double)w->macs;
     out->cycles = out->instructions * r->cycles;
     return true;
   }
   return false;
+}
+
+bool qn_estimate_cost(const qn_target *target, const qn_op *op, const char *kernel, qn_cost *out) {
+  qn_work w = qn_work_of(op);
+  return qn_estimate_work(target, &w, kernel, out);
 }

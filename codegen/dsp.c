@@ -16,15 +16,6 @@ enum { AT_Y = 0, AT_PAIRS = 8, AT_END = 16, AT_ENTRY = 20, AT_ZERO = 24, AT_LOW 
 static const char *const two_sums[8] = {"r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr"};
 static const char *const one_sums[4] = {"r2", "r3", "r4", "r5"};
 
-typedef struct {
-  qn_assembly *a;
-  const qn_dsp_kernel *k;
-  const char *const *sum; /* channels of pixel 0, then of pixel 1 */
-  int count;
-  const char *number[4]; /* registers for multipliers */
-  const char *numbers;   /* the same as a list */
-} writer;
-
 /* ------------------------------------------------------------------ what kernels can do */
 
 bool qn_dsp_takes(const qn_unit *u, const qn_call *call, const qn_conv_i8_params *p) {
@@ -49,6 +40,12 @@ bool qn_dsp_is_exact(const qn_rescaling *r) {
          r->acc_low >= -(1 << 30) && r->acc_high < 1 << 30;
 }
 
+const char *qn_dsp_rounding_name(const qn_dsp_kernel *k) {
+  static const char *const names[2][3] = {{"relu", "signed", "mulhi"},
+                                          {"relu_clamp", "signed_clamp", "mulhi_clamp"}};
+  return names[k->clamps != 0][k->rounding];
+}
+
 static int32_t step_bytes(const qn_dsp_kernel *k) {
   if (k->pixels == 2) return k->wide ? 4 + 2 * (4 + 16) : 4 + 4 + 2 * 20;
   return k->wide ? 4 + 4 * (4 + 16) : 4 + 2 * (4 + 4 * 12);
@@ -68,8 +65,11 @@ int32_t qn_dsp_skip_bytes(const qn_dsp_kernel *k, int32_t pairs) {
 
 /* ------------------------------------------------------------------ sums */
 
-/* One pair of two pixels; the first one adds to the bias, which is in the second pixel's sums. */
-static void write_pair(const writer *w, bool first) {
+qn_dsp_writer qn_dsp_write_two_pixels(qn_assembly *a, const qn_dsp_kernel *k) {
+  return (qn_dsp_writer){a, k, two_sums, 8, {"r2", "r3", "r4", "r5"}, "r2, r3, r4, r5", 0, 0, 0};
+}
+
+void qn_dsp_write_pair(const qn_dsp_writer *w, bool first) {
   qn_assembly *a = w->a;
   const char *const *x = w->sum, *const *y = w->sum + 4;
   const char *const *from = first ? y : x;
@@ -88,7 +88,7 @@ static void write_pair(const writer *w, bool first) {
 }
 
 /* Four pairs of one pixel. */
-static void write_quad(const writer *w) {
+static void write_quad(const qn_dsp_writer *w) {
   static const char *const word[4] = {"r10", "r11", "r12", "lr"};
   qn_write_lines(w->a, "ldmia.w r0!, {r6, r7, r8, r9}");
   for (int pair = 0; pair < 4; pair++) {
@@ -101,12 +101,12 @@ static void write_quad(const writer *w) {
   }
 }
 
-static void write_sums(const writer *w) {
+static void write_sums(const qn_dsp_writer *w) {
   if (w->k->pixels == 2) {
     qn_write_lines(w->a, "2:\nldmia.w r1!, {r10, r11, r12, lr}");
-    write_pair(w, true);
+    qn_dsp_write_pair(w, true);
     qn_write_lines(w->a, "ldr pc, [sp, #%d]\n1:", AT_ENTRY);
-    for (int i = 0; i < UNROLLED_PAIRS; i++) write_pair(w, false);
+    for (int i = 0; i < UNROLLED_PAIRS; i++) qn_dsp_write_pair(w, false);
     qn_write_lines(w->a, "ldr r2, [sp, #%d]\ncmp r0, r2", AT_END);
   } else {
     qn_write_lines(w->a, "2:\nldmia.w r1!, {r2, r3, r4, r5}\nldr pc, [sp, #%d]\n1:", AT_ENTRY);
@@ -119,7 +119,7 @@ static void write_sums(const writer *w) {
 /* ------------------------------------------------------------------ stored values */
 
 /* Channels out of their pairs; for tflite, doubled. */
-static void write_unmixing(const writer *w) {
+static void write_unmixing(const qn_dsp_writer *w) {
   bool doubled = w->k->rounding != QN_DSP_MULHI;
   for (int i = 0; i < w->count; i += 2) {
     const char *x = w->sum[i], *y = w->sum[i + 1];
@@ -131,14 +131,14 @@ static void write_unmixing(const writer *w) {
   }
 }
 
-static void write_rounding(const writer *w) {
+static void write_rounding(const qn_dsp_writer *w) {
   qn_write_lines(w->a, "ldmia.w r1!, {%s}", w->numbers);
   if (w->k->rounding != QN_DSP_MULHI) {
     for (int i = 0; i < w->count; i++)
       qn_write_lines(w->a, "smmulr %s, %s, %s", w->sum[i], w->sum[i], w->number[i % 4]);
     qn_write_lines(w->a, "ldmia.w r1!, {%s}", w->numbers);
   }
-  qn_write_lines(w->a, "ldr r0, [sp, #%d]", AT_ZERO);
+  qn_write_lines(w->a, "ldr r0, [sp, #%d]", (int)w->at_zero);
   for (int i = 0; i < w->count; i++) {
     const char *x = w->sum[i];
     if (w->k->rounding == QN_DSP_SIGNED) qn_write_lines(w->a, "add %s, %s, %s, asr #31", x, x, x);
@@ -146,9 +146,9 @@ static void write_rounding(const writer *w) {
   }
 }
 
-static void write_clamping(const writer *w) {
+static void write_clamping(const qn_dsp_writer *w) {
   const char *low = w->number[0], *high = w->number[1];
-  if (w->k->clamps) qn_write_lines(w->a, "ldrd %s, %s, [sp, #%d]", low, high, AT_LOW);
+  if (w->k->clamps) qn_write_lines(w->a, "ldrd %s, %s, [sp, #%d]", low, high, (int)w->at_low);
   for (int i = 0; i < w->count; i++) {
     const char *x = w->sum[i];
     if (w->k->clamps)
@@ -159,26 +159,32 @@ static void write_clamping(const writer *w) {
   }
 }
 
-static void write_stores(const writer *w) {
+static void write_stores(const qn_dsp_writer *w) {
   const char *y[2] = {w->number[0], w->number[1]};
   if (w->k->pixels == 2)
-    qn_write_lines(w->a, "ldrd %s, %s, [sp, #%d]", y[0], y[1], AT_Y);
+    qn_write_lines(w->a, "ldrd %s, %s, [sp, #%d]", y[0], y[1], (int)w->at_y);
   else
-    qn_write_lines(w->a, "ldr %s, [sp, #%d]", y[0], AT_Y);
+    qn_write_lines(w->a, "ldr %s, [sp, #%d]", y[0], (int)w->at_y);
   for (int i = 0; i < w->count; i++) {
     if (i % 4 != 0) qn_write_lines(w->a, "strb %s, [%s, #%d]", w->sum[i], y[i / 4], i % 4);
   }
   for (int i = 0; i < w->count; i += 4)
     qn_write_lines(w->a, "strb %s, [%s], #4", w->sum[i], y[i / 4]);
   if (w->k->pixels == 2)
-    qn_write_lines(w->a, "strd %s, %s, [sp, #%d]", y[0], y[1], AT_Y);
+    qn_write_lines(w->a, "strd %s, %s, [sp, #%d]", y[0], y[1], (int)w->at_y);
   else
-    qn_write_lines(w->a, "str %s, [sp, #%d]", y[0], AT_Y);
+    qn_write_lines(w->a, "str %s, [sp, #%d]", y[0], (int)w->at_y);
+}
+
+void qn_dsp_write_results(const qn_dsp_writer *w) {
+  write_rounding(w);
+  write_clamping(w);
+  write_stores(w);
 }
 
 /* ------------------------------------------------------------------ functions */
 
-static void write_kernel(const writer *w) {
+static void write_kernel(const qn_dsp_writer *w) {
   qn_assembly *a = w->a;
   qn_write_lines(a,
                  "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n"
@@ -191,9 +197,7 @@ static void write_kernel(const writer *w) {
                  LOCAL_BYTES, AT_Y, AT_PAIRS, AT_END, AT_ENTRY, AT_ZERO, AT_LOW);
   write_sums(w);
   write_unmixing(w);
-  write_rounding(w);
-  write_clamping(w);
-  write_stores(w);
+  qn_dsp_write_results(w);
   qn_write_lines(a, "ldrd r0, %s, [sp, #%d]\ncmp r1, %s\nbne.w 2b", w->number[0], AT_PAIRS,
                  w->number[0]);
   qn_write_lines(a, "add sp, #%d\npop {r4, r5, r6, r7, r8, r9, r10, r11, pc}", LOCAL_BYTES);
@@ -207,16 +211,18 @@ static LLVMTypeRef function_type(qn_build *b, const char *arguments) {
 }
 
 LLVMValueRef qn_dsp_kernel_function(qn_build *b, const qn_dsp_kernel *k) {
-  static const char *const roundings[] = {"relu", "signed", "mulhi"};
   qn_assembly a = {.arena = &b->u->m->arena};
-  const char *name =
-      qn_format(a.arena, "dsp_%dx4_%s_%s%s", (int)k->pixels, k->wide ? "wide" : "dual",
-                roundings[k->rounding], k->clamps ? "_clamp" : "");
+  const char *name = qn_format(a.arena, "dsp_%dx4_%s_%s", (int)k->pixels, k->wide ? "wide" : "dual",
+                               qn_dsp_rounding_name(k));
   LLVMValueRef found = qn_find_assembly(b, name);
   if (found) return found;
-  writer w = {&a, k, two_sums, 8, {"r2", "r3", "r4", "r5"}, "r2, r3, r4, r5"};
+  qn_dsp_writer w = qn_dsp_write_two_pixels(&a, k);
   if (k->pixels == 1)
-    w = (writer){&a, k, one_sums, 4, {"r10", "r11", "r12", "lr"}, "r10, r11, r12, lr"};
+    w = (qn_dsp_writer){&a, k, one_sums, 4, {"r10", "r11", "r12", "lr"}, "r10, r11, r12, lr",
+                        0,  0, 0};
+  w.at_y = AT_Y;
+  w.at_zero = AT_ZERO;
+  w.at_low = AT_LOW;
   write_kernel(&w);
   return qn_add_assembly(b, name, function_type(b, "ppp"), &a, SAVED_BYTES + LOCAL_BYTES);
 }

@@ -66,4 +66,25 @@ LLVMValueRef qn_dsp_kernel_function(qn_build *b, const qn_dsp_kernel *k);
  * rounding up adds is not written. */
 LLVMValueRef qn_dsp_gather_function(qn_build *b, int32_t pixels);
 
+/* -- pieces of kernels of two pixels: text behind what is there */
+typedef struct {
+  qn_assembly *a;
+  const qn_dsp_kernel *k;
+  const char *const *sum; /* registers: channels of pixel 0, then of pixel 1 */
+  int count;
+  const char *number[4]; /* registers for multipliers, and what else is needed for a while */
+  const char *numbers;   /* the same as a list */
+  int32_t at_y, at_zero, at_low; /* from sp: results of the pixels; zero; low and high */
+} qn_dsp_writer;
+/* Sums in r6..r12, lr; numbers in r2..r5. The at_... are the caller's to set. */
+qn_dsp_writer qn_dsp_write_two_pixels(qn_assembly *a, const qn_dsp_kernel *k);
+/* One pair at r0 times its weights at r1, both of which move on; changes the numbers. The first
+ * one adds to the second pixel's sums for both pixels. */
+void qn_dsp_write_pair(const qn_dsp_writer *w, bool first);
+/* Sums, doubled for tflite, become stored bytes: multipliers at r1, which moves on, as the
+ * addresses of results do by 4; changes r0, numbers and sums. */
+void qn_dsp_write_results(const qn_dsp_writer *w);
+/* For functions' names. */
+const char *qn_dsp_rounding_name(const qn_dsp_kernel *k);
+
 #endif

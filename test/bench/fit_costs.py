@@ -1,7 +1,7 @@
-"""fit_costs.py RUNTIME PLUGIN PLACE MODEL...: rows of codegen/costs.def for a row on a board of everywhere.sh.
+"""fit_costs.py RUNTIME PLUGIN PLACE OPTIONS MODEL...: rows of codegen/costs.def for a row on a board of everywhere.sh.
 
 Runs each model (beside it NAME.in and NAME.want, as random_layers.py --files and golden.py write them) with its tuned
-kernels and with the runtime's, counts every layer's instructions with QEMU's plugin (test/e2e/Inputs/calls.c), and
+kernels, compiled with OPTIONS, and with the runtime's, counts every layer's instructions with QEMU's plugin (test/e2e/Inputs/calls.c), and
 fits, per kernel, factors that are not negative to the smallest relative errors. Networks (.tflite) weigh ten times as
 much as random layers. Cycles per instruction are left as they are in costs.def.
 """
@@ -44,8 +44,8 @@ def main():
     runtime, plugin, place = sys.argv[1:4]
     open("plain.tune", "w").write("* = runtime\n")
     kernels = {}
-    for model in sys.argv[4:]:
-        for options in [], ["--tuned", "plain.tune"]:
+    for model in sys.argv[5:]:
+        for options in sys.argv[4].split(), ["--tuned", "plain.tune"]:
             for kernel, features, instructions, weight in measure(runtime, plugin, place, model, options):
                 single = kernel.startswith("conv2d") and features[1] == 1
                 kernels.setdefault((kernel, single), []).append((features, instructions, weight))

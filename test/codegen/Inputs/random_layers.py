@@ -7,7 +7,10 @@ command) and by the evaluator (the same with --interpret), and prints how many l
 channels 1 to 257, any kernel, stride, dilation, padding and batch; every contract; multipliers for which
 the results use the whole range.
 
-random_layers.py SEED COUNT --files QUERN_COMMAND...   writes the models (mN.qn), the inputs as raw bytes
+random_layers.py SEED COUNT --only rows QUERN_COMMAND...   only 3x3 convolutions of step 1 with channels by
+fours, on images that are wide enough for every kernel of such ones.
+
+random_layers.py SEED COUNT [--only rows] --files QUERN_COMMAND...   writes the models (mN.qn), the inputs as raw bytes
 (mN.in) and the evaluator's answers (mN.want), for everywhere.sh.
 """
 import math
@@ -99,19 +102,31 @@ def rescaling(rng, model, taps, count):
     return bias, gains, zero, f"clamp=[{low},{high}] contract={contract}"
 
 
-def window_op(rng, model, depthwise):
+def any_window(rng, depthwise):
+    """Batch, channels, size of the image, kernel, stride, dilation and groups."""
+    batch, c, o = rng.choice([1, 1, 2, 3]), channels(rng), channels(rng)
+    dims = [rng.randint(1, 20), rng.randint(1, 20)]
+    kernel = rng.choice([[1, 1], [3, 3], [rng.randint(1, 5), rng.randint(1, 5)]])
+    stride = rng.choice([[1, 1], [2, 2], [rng.randint(1, 3), rng.randint(1, 3)]])
+    dilation = rng.choice([[1, 1], [1, 1], [rng.randint(1, 3), rng.randint(1, 3)]])
+    groups = rng.choice([1, 1, 1, 1, 1, rng.randint(1, 4)])
+    if depthwise:
+        o = c * rng.choice([1, 1, 1, 1, 2])
+    else:
+        c, o = c * groups, o * groups
+    return batch, c, o, dims, kernel, stride, dilation, groups
+
+
+def row_window(rng):
+    c, o = 4 * rng.randint(1, 16), rng.choice([4 * rng.randint(1, 16), rng.randint(4, 40)])
+    return rng.choice([1, 1, 2]), c, o, [rng.randint(1, 12), rng.randint(4, 24)], [3, 3], [1, 1], [1, 1], 1
+
+
+def window_op(rng, model, kind):
+    depthwise = kind == "depthwise"
     index = len(model.params)
     while True:
-        batch, c, o = rng.choice([1, 1, 2, 3]), channels(rng), channels(rng)
-        dims = [rng.randint(1, 20), rng.randint(1, 20)]
-        kernel = rng.choice([[1, 1], [3, 3], [rng.randint(1, 5), rng.randint(1, 5)]])
-        stride = rng.choice([[1, 1], [2, 2], [rng.randint(1, 3), rng.randint(1, 3)]])
-        dilation = rng.choice([[1, 1], [1, 1], [rng.randint(1, 3), rng.randint(1, 3)]])
-        groups = rng.choice([1, 1, 1, 1, 1, rng.randint(1, 4)])
-        if depthwise:
-            o = c * rng.choice([1, 1, 1, 1, 2])
-        else:
-            c, o = c * groups, o * groups
+        batch, c, o, dims, kernel, stride, dilation, groups = row_window(rng) if kind == "rows" else any_window(rng, depthwise)
         padding, padded = pad_text(rng, dims, kernel, dilation)
         out = out_dims(dims, kernel, stride, dilation, padded)
         taps = kernel[0] * kernel[1] * (1 if depthwise else c // groups)
@@ -193,18 +208,20 @@ def compare(model, command):
 
 def main():
     rng, count, command = random.Random(int(sys.argv[1])), int(sys.argv[2]), sys.argv[3:]
+    only = command[1] if command[0] == "--only" else None
+    command = command[2:] if only else command
     files = command[0] == "--files"
     wrong = []
     for first in range(0, count, 8):
         model = Model(f"m{first}")
         for _ in range(min(8, count - first)):
-            kind = rng.choice(["conv", "conv", "conv", "depthwise", "depthwise", "dense", "add"])
+            kind = only or rng.choice(["conv", "conv", "conv", "depthwise", "depthwise", "dense", "add"])
             if kind == "add":
                 add_op(rng, model)
             elif kind == "dense":
                 dense_op(rng, model)
             else:
-                window_op(rng, model, kind == "depthwise")
+                window_op(rng, model, kind)
         if files:
             write_files(model, command[1:])
         else:

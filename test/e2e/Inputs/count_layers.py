@@ -1,8 +1,8 @@
-"""count_layers.py SHARED RUNTIME PLUGIN PLACE NETWORK=LIMIT...: instructions of every layer of int8 networks on a board,
+"""count_layers.py SHARED RUNTIME PLUGIN PLACE NETWORK[:OPTIMIZE]=LIMIT...: instructions of every layer of int8 networks on a board,
 by QEMU's plugin (calls.c).
 
-Each network runs twice on its first sample, in a place of everywhere.sh, with its tuned kernels and with the
-runtime's kernels as LLVM compiles them (`* = runtime`). Prints instructions per network and per multiply-add, and
+Each network runs twice on its first sample, in a place of everywhere.sh, with its tuned kernels (by --optimize OPTIMIZE, or
+balanced) and with the runtime's kernels as LLVM compiles them (`* = runtime`). Prints instructions per network and per multiply-add, and
 exits with 1 if a layer takes more than its plain kernel, a network more than its LIMIT, or if `quern report --speed`
 is wrong by more than 10 % for a network or 20 % for a layer that takes a twentieth of it.
 """
@@ -27,9 +27,9 @@ def count(runtime, plugin, place, network, options):
     return layers, calls
 
 
-def estimate(place, network):
+def estimate(place, network, options):
     """What the report says of each layer that is a call; nothing for rows without a table of costs."""
-    text = subprocess.run(["quern", "report", network, "--speed", "--json", "--target", place.split("@")[0]], check=True,
+    text = subprocess.run(["quern", "report", network, "--speed", "--json", "--target", place.split("@")[0], *options], check=True,
                           capture_output=True, text=True).stdout
     layers = json.loads(text)["layers"]
     return [layer["instructions"] for layer in layers] if any(layer["known"] for layer in layers) else []
@@ -50,16 +50,18 @@ def main():
     wrong = []
     for word in sys.argv[5:]:
         name, limit = word.split("=")
+        name, _, optimize = name.partition(":")
+        options = ["--optimize", optimize or "balanced"]
         subprocess.run([sys.executable, f"{HERE}/golden.py", f"{shared}/golden", f"{name}_int8", "1"], check=True)
         network = f"{shared}/models/{name}_int8.tflite"
-        layers, tuned = count(runtime, plugin, place, network, [])
+        layers, tuned = count(runtime, plugin, place, network, options)
         others, plain = count(runtime, plugin, place, network, ["--tuned", "plain.tune"])
         macs = sum(layer["macs"] for layer in layers)
-        print(f"{place.split('@')[0]} {name}: {sum(tuned)} instructions, {sum(tuned) / macs:.2f} per MAC; "
+        print(f"{place.split('@')[0]} {word}: {sum(tuned)} instructions, {sum(tuned) / macs:.2f} per MAC; "
               f"plain {sum(plain)}, {sum(plain) / macs:.2f}")
         if sum(tuned) > int(limit):
-            wrong.append(f"{name}: more than {limit}")
-        wrong += misjudged(name, layers, tuned, estimate(place, network))
+            wrong.append(f"{word.replace('=', ': more than ')}")
+        wrong += misjudged(name, layers, tuned, estimate(place, network, options))
         for layer, other, ours, theirs in zip(layers, others, tuned, plain):
             if ours > theirs and layer["kernel"] != other["kernel"]:
                 wrong.append(f"{name} {layer['name']}: {layer['kernel']} {ours}, {other['kernel']} {theirs}")
