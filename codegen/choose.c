@@ -105,8 +105,8 @@ typedef struct {
 } request;
 
 static request request_of(const qn_unit *u, const qn_op *op, int number) {
-  request r = {.coded = u->options->weights == QN_WEIGHTS_CODED &&
-                        u->options->optimize != QN_OPTIMIZE_SPEED && !qn_keeps_raw(u, number)};
+  request r = {.coded = qn_form_of(u, number) == QN_WEIGHTS_CODED &&
+                        u->options->optimize != QN_OPTIMIZE_SPEED};
   qn_bind(op, &r.call);
   return r;
 }
@@ -205,12 +205,25 @@ static qn_job *choose(qn_unit *u, const qn_op *op, int number) {
   return kept;
 }
 
+/* The op's panels, when it is to be streamed and can be. */
+static qn_panels *choose_panels(qn_unit *u, const qn_op *op, int number) {
+  if (qn_form_of(u, number) != QN_WEIGHTS_STREAM || u->unstreamed[number]) return NULL;
+  qn_panels *panels = qn_alloc(&u->m->arena, sizeof *panels);
+  u->unstreamed[number] = qn_plan_panels(u, op, panels);
+  return u->unstreamed[number] ? NULL : panels;
+}
+
 void qn_choose_kernels(qn_unit *u) {
   int count = 0, index = 0;
   for (const qn_op *op = u->f->first; op; op = op->next) count++;
-  u->jobs = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *u->jobs);
-  for (const qn_op *op = u->f->first; op; op = op->next, index++)
-    u->jobs[index] = choose(u, op, index);
+  size_t size = (size_t)count + 1;
+  u->jobs = qn_alloc(&u->m->arena, size * sizeof *u->jobs);
+  u->panels = qn_alloc(&u->m->arena, size * sizeof *u->panels);
+  if (!u->unstreamed) u->unstreamed = qn_alloc(&u->m->arena, size * sizeof *u->unstreamed);
+  for (const qn_op *op = u->f->first; op; op = op->next, index++) {
+    u->panels[index] = choose_panels(u, op, index);
+    if (!u->panels[index]) u->jobs[index] = choose(u, op, index);
+  }
 }
 
 void qn_emit_bodies(qn_unit *u) {

@@ -18,8 +18,9 @@ const qn_target *qn_find_target(const char *name);
 
 typedef enum { QN_EMIT_OBJ, QN_EMIT_ASM, QN_EMIT_LLVM } qn_emit;
 typedef enum { QN_OPTIMIZE_BALANCED, QN_OPTIMIZE_SPEED, QN_OPTIMIZE_SIZE } qn_optimize;
-/* AUTO codes only what saves 1/16 of its bytes. */
-typedef enum { QN_WEIGHTS_RAW, QN_WEIGHTS_CODED, QN_WEIGHTS_AUTO } qn_weights;
+/* STREAM: decoded by run, panel by panel, where that can be; else raw. AUTO codes only what saves
+ * 1/16 of its bytes. */
+typedef enum { QN_WEIGHTS_RAW, QN_WEIGHTS_CODED, QN_WEIGHTS_STREAM, QN_WEIGHTS_AUTO } qn_weights;
 /* A row of runtime/codecs.def; see encode.h. */
 typedef struct qn_codec qn_codec;
 /* NULL when there is no such codec. */
@@ -50,7 +51,7 @@ typedef struct {
   qn_optimize optimize;
   qn_weights weights;
   const qn_codec *codec; /* of coded weights; NULL: the one that makes the object smallest */
-  const bool *keep_raw;  /* per op of the main function: its constants are not coded; or NULL */
+  const qn_weights *forms; /* per op of the main function: `weights` of its constants; or NULL */
   bool soft;                   /* no FPU, floats in core registers; the row allows it */
   bool pic;                    /* position-independent code */
   bool fused;                  /* floats: products and sums may be rounded once */
@@ -68,6 +69,8 @@ typedef struct {
   int64_t weights;                /* how many */
   int64_t weight_bits, side_bits; /* as stored: of the weights, and of its other constants */
   int64_t code_bytes;
+  qn_weights stored;    /* its weights: raw, coded or stream */
+  const char *unstreamed; /* why they are not streamed although they should be; or NULL */
 } qn_layer_size;
 
 typedef struct {

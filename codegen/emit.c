@@ -1,12 +1,7 @@
 /* A planned main function -> LLVM functions that call the runtime's kernels.
  *
- * Each distinct (kernel, parameters, absent operands, operands that the result overwrites) becomes
- * one internal function whose arguments are the tensors' addresses. Its body is a call of the
- * kernel, always inlined, with the parameters as a constant: that is what specialises the kernel.
- * Layers of equal shape share the code. It also tells LLVM what the plan knows: the tensors do not
- * overlap, except where the result takes an operand's place, which then is one argument for both.
- *
- * On top of them stand the exported symbols: NAME_init, NAME_run (one argument per tensor)
+ * One function for each distinct call is in variants.c. A layer that is streamed is a loop: decode
+ * a panel, call the kernel for its channels. On top stand the exported symbols: NAME_init, NAME_run (one argument per tensor)
  * and NAME_model (runtime/quern.h), whose `run` takes arrays of addresses.
  *
  * Memory is the decoded weights, then the plan's. Split memories are two: init gets the one for the
@@ -14,20 +9,8 @@
  * is called alike; the description's init, which has no second argument, refuses. */
 #include <string.h>
 #include "../runtime/quern.h"
-#include "unit.h"
-
-/* One specialised kernel, or one job's function. */
-typedef struct variant {
-  const qn_job *job; /* or NULL */
-  qn_call call;
-  uint32_t present; /* operands that are not absent */
-  uint32_t shared;  /* operands that overlap the result */
-  uint32_t same;    /* of a kernel: operands that are where the result is, and no argument */
-  bool scratch;
-  LLVMValueRef function;
-  LLVMTypeRef type;
-  struct variant *next;
-} variant;
+#include "build.h"
+#include "variants.h"
 
 typedef struct {
   qn_unit *u;
@@ -35,8 +18,7 @@ typedef struct {
   LLVMValueRef run;     /* NAME_run */
   LLVMValueRef decoded; /* inside it: the address of the decoded weights */
   int input_count;
-  variant *variants;
-  int variant_count;
+  qn_variants variants;
 } emitter;
 
 enum { MEMORY_ALIGN = 64 };
@@ -47,138 +29,13 @@ static LLVMValueRef number(LLVMTypeRef type, int64_t n) {
   return LLVMConstInt(type, (unsigned long long)n, 1);
 }
 
-static LLVMValueRef private_constant(emitter *e, const char *name, LLVMValueRef value) {
-  LLVMValueRef global = LLVMAddGlobal(e->u->module, LLVMTypeOf(value), name);
-  LLVMSetInitializer(global, value);
-  LLVMSetGlobalConstant(global, 1);
-  LLVMSetLinkage(global, LLVMPrivateLinkage);
-  LLVMSetUnnamedAddress(global, LLVMGlobalUnnamedAddr);
-  return global;
-}
-
-static LLVMValueRef byte_constant(emitter *e, const char *name, const void *bytes, size_t size) {
-  return private_constant(e, name, LLVMConstStringInContext2(e->u->context, bytes, size, 1));
-}
-
-static LLVMValueRef add_function(emitter *e, const char *name, LLVMTypeRef type) {
-  LLVMValueRef function = LLVMAddFunction(e->u->module, name, type);
-  qn_set_function_attributes(e->u, function);
-  LLVMAppendBasicBlockInContext(e->u->context, function, "entry");
-  LLVMPositionBuilderAtEnd(e->b, LLVMGetEntryBasicBlock(function));
-  return function;
-}
-
 static LLVMValueRef at_offset(emitter *e, LLVMValueRef base, int64_t offset) {
   if (offset == 0) return base;
   LLVMValueRef index = number(e->u->size, offset);
   return LLVMBuildInBoundsGEP2(e->b, e->u->i8, base, &index, 1, "");
 }
 
-/* ------------------------------------------------------------------ specialised kernels */
-
-static int argument_count(const variant *v) {
-  return __builtin_popcount(v->present & ~v->same) + 1 + (v->scratch ? 1 : 0) +
-         (v->job && v->job->constant_bytes > 0 ? 1 : 0);
-}
-
-static bool same_job(const variant *a, const variant *b) {
-  return a->job->emitter == b->job->emitter && a->present == b->present && a->shared == b->shared &&
-         a->scratch == b->scratch && a->job->shape_bytes == b->job->shape_bytes &&
-         memcmp(a->job->shape, b->job->shape, a->job->shape_bytes) == 0;
-}
-
-static bool same_variant(const variant *a, const variant *b) {
-  if (a->job || b->job) return a->job && b->job && same_job(a, b);
-  return a->call.kernel == b->call.kernel && a->call.in_count == b->call.in_count &&
-         a->present == b->present && a->shared == b->shared && a->same == b->same &&
-         a->scratch == b->scratch && a->call.param_bytes == b->call.param_bytes &&
-         memcmp(a->call.params, b->call.params, (size_t)a->call.param_bytes) == 0;
-}
-
-/* Arguments that overlap no other are noalias; all are addresses of something. */
-static void mark_arguments(emitter *e, const variant *v) {
-  unsigned index = 1;
-  for (int i = 0; i < v->call.in_count; i++) {
-    if (!(v->present >> i & 1) || v->same >> i & 1) continue;
-    if (!(v->shared >> i & 1)) qn_add_attribute(e->u, v->function, index, "noalias");
-    qn_add_attribute(e->u, v->function, index++, "nonnull");
-  }
-  if (!(v->shared & ~v->same)) qn_add_attribute(e->u, v->function, index, "noalias");
-  qn_add_attribute(e->u, v->function, index++, "nonnull");
-  for (; (int)index <= argument_count(v); index++) { /* a job's constants, scratch */
-    qn_add_attribute(e->u, v->function, index, "noalias");
-    qn_add_attribute(e->u, v->function, index, "nonnull");
-  }
-}
-
-/* The body: operands into an array, and the kernel. */
-static void emit_kernel_call(emitter *e, const variant *v, LLVMValueRef kernel, const char *name) {
-  qn_unit *u = e->u;
-  LLVMValueRef params = byte_constant(e, qn_format(arena(e), "%s.params", name), v->call.params,
-                                      (size_t)v->call.param_bytes);
-  LLVMSetAlignment(params, 16);
-  LLVMTypeRef array = LLVMArrayType2(u->pointer, QN_KERNEL_OPERANDS);
-  LLVMValueRef in = LLVMBuildAlloca(e->b, array, "in");
-  unsigned next = 0, count = (unsigned)__builtin_popcount(v->present & ~v->same);
-  LLVMValueRef out = LLVMGetParam(v->function, count);
-  for (int i = 0; i < v->call.in_count; i++) {
-    LLVMValueRef index = number(u->i32, i);
-    LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, u->pointer, in, &index, 1, "");
-    LLVMValueRef operand = LLVMConstNull(u->pointer);
-    if (v->present >> i & 1)
-      operand = v->same >> i & 1 ? out : LLVMGetParam(v->function, next++);
-    LLVMBuildStore(e->b, operand, slot);
-  }
-  LLVMValueRef none = LLVMConstNull(u->pointer);
-  LLVMValueRef scratch = v->scratch ? LLVMGetParam(v->function, count + 1) : none;
-  LLVMValueRef arguments[] = {params, in, out, scratch};
-  LLVMBuildCall2(e->b, LLVMGlobalGetValueType(kernel), kernel, arguments, 4, "");
-  LLVMBuildRetVoid(e->b);
-}
-
-/* The function of a job, whose body qn_emit_bodies writes. */
-static void declare_job(emitter *e, variant *v) {
-  const char *name = qn_format(arena(e), "%s_%d", v->job->emitter->name, e->variant_count++);
-  v->function = LLVMAddFunction(e->u->module, name, v->type);
-  qn_set_function_attributes(e->u, v->function);
-  mark_arguments(e, v);
-  qn_body *body = qn_alloc(arena(e), sizeof *body);
-  *body = (qn_body){v->job, v->function, e->u->bodies};
-  e->u->bodies = body;
-}
-
-/* The function for `wanted`, made when it is the first of its kind. The builder is left anywhere.
- */
-static qn_status find_variant(emitter *e, const variant *wanted, const variant **out) {
-  variant **end = &e->variants;
-  for (; *end; end = &(*end)->next) {
-    *out = *end;
-    if (same_variant(*end, wanted)) return QN_OK;
-  }
-  variant *v = *end = qn_alloc(arena(e), sizeof *v);
-  *v = *wanted;
-  *out = v;
-  LLVMTypeRef types[QN_MAX_IN + 3];
-  for (int i = 0; i < argument_count(v); i++) types[i] = e->u->pointer;
-  v->type = LLVMFunctionType(e->u->nothing, types, (unsigned)argument_count(v), 0);
-  if (v->job) {
-    declare_job(e, v);
-    return QN_OK;
-  }
-  const char *kernel_name = qn_kernel_names[wanted->call.kernel];
-  LLVMValueRef kernel =
-      LLVMGetNamedFunction(e->u->module, qn_format(arena(e), "qn_kernel_%s", kernel_name));
-  if (!kernel) return qn_bug("the runtime has no kernel '%s'", kernel_name);
-  const char *name = qn_format(arena(e), "%s_%d", kernel_name, e->variant_count++);
-  v->function = add_function(e, name, v->type);
-  LLVMSetLinkage(v->function, LLVMInternalLinkage);
-  qn_add_attribute(e->u, v->function, LLVMAttributeFunctionIndex, "noinline");
-  mark_arguments(e, v);
-  emit_kernel_call(e, v, kernel, name);
-  return QN_OK;
-}
-
-/* ------------------------------------------------------------------ the main function */
+/* ------------------------------------------------------------------ calls */
 
 static LLVMValueRef weight_address(emitter *e, const void *data, int64_t bytes) {
   const qn_weight *w = qn_find_weight(&e->u->weights, data, bytes);
@@ -233,7 +90,7 @@ static qn_status find_scratch(emitter *e, const step *s, int64_t *out) {
 /* Calls the kernel or the job's function on values where they are. */
 static qn_status emit_call(emitter *e, const step *s, const char **out_kernel) {
   const qn_call *call = s->call;
-  variant wanted = {.job = s->job, .call = *call};
+  qn_variant wanted = {.job = s->job, .call = *call};
   wanted.scratch = (s->job ? s->job->scratch_bytes : call->scratch_bytes) > 0;
   LLVMValueRef arguments[QN_MAX_IN + 3];
   unsigned count = 0;
@@ -262,8 +119,8 @@ static qn_status emit_call(emitter *e, const step *s, const char **out_kernel) {
   int64_t scratch;
   QN_TRY(find_scratch(e, s, &scratch));
   if (wanted.scratch) arguments[count++] = at_offset(e, LLVMGetParam(e->run, 0), scratch);
-  const variant *v = NULL;
-  QN_TRY(find_variant(e, &wanted, &v));
+  const qn_variant *v = NULL;
+  QN_TRY(qn_find_variant(&e->variants, &wanted, &v));
   LLVMPositionBuilderAtEnd(e->b, here);
   LLVMBuildCall2(e->b, v->type, v->function, arguments, count, "");
   size_t size;
@@ -272,8 +129,111 @@ static qn_status emit_call(emitter *e, const step *s, const char **out_kernel) {
   return QN_OK;
 }
 
-static qn_status emit_op(emitter *e, const qn_op *op, const qn_job *job, const char **out_kernel) {
+/* ------------------------------------------------------------------ panels */
+
+/* An image of the stream, and what the decoder returns. */
+static qn_status emit_decoding(emitter *e, LLVMValueRef start, LLVMValueRef image,
+                               LLVMValueRef bytes, LLVMValueRef state, LLVMValueRef *out_code) {
+  const qn_unit *u = e->u;
+  LLVMValueRef decoder = LLVMGetNamedFunction(u->module, u->weights.codec->decoder);
+  if (!decoder) return qn_bug("the runtime has no decoder '%s'", u->weights.codec->decoder);
+  LLVMValueRef arguments[] = {at_offset(e, u->blob, u->weights.stream),
+                              number(u->i32, u->weights.stream_bytes),
+                              start,
+                              image,
+                              bytes,
+                              state,
+                              number(u->i32, u->weights.features)};
+  *out_code = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(decoder), decoder, arguments, 7, "");
+  return QN_OK;
+}
+
+static LLVMValueRef panel_entry(emitter *e, qn_build *b, LLVMValueRef index) {
+  LLVMValueRef table = at_offset(e, e->u->blob, e->u->weights.panel_table);
+  return qn_at_index(b, table, qn_times(b, index, 8));
+}
+
+/* Panels of equal size, of one layer: a loop. */
+typedef struct {
+  const qn_panels *s;
+  const qn_call *call; /* of a panel */
+  int32_t first, count;
+  int32_t n; /* channels of each */
+} panel_group;
+
+/* Operand i of the panel `index`, whose image is decoded. */
+static LLVMValueRef panel_operand(emitter *e, qn_build *b, const panel_group *g, int i,
+                                  LLVMValueRef index, LLVMValueRef image,
+                                  const uint32_t offsets[QN_MAX_IN]) {
+  const qn_value *v = g->call->in[i];
+  const qn_panels *s = g->s;
+  if (s->operands >> i & 1) return at_offset(e, image, offsets[i]);
+  qn_place place = qn_place_of(e->u->f, v);
+  int64_t element = qn_elem_bits(v->type.elem) / 8, by = 0;
+  if (i == 0 && s->x_step) by = s->each / s->x_step * element;
+  if (i > 0 && qn_count(&v->type) == s->channels) by = s->each * element;
+  LLVMValueRef base = address(e, &place);
+  return by ? qn_at_index(b, base, qn_times(b, index, by)) : base;
+}
+
+static qn_status emit_panel_group(emitter *e, const panel_group *g, const char **out_kernel) {
+  const qn_panels *s = g->s;
+  const qn_value *y = s->op->out;
+  qn_place out = qn_place_of(e->u->f, y);
+  qn_variant wanted = {.call = *g->call, .scratch = g->call->scratch_bytes > 0};
+  for (int i = 0; i < g->call->in_count; i++)
+    if (g->call->in[i]) wanted.present |= 1u << i;
+  const qn_variant *v = NULL;
+  QN_TRY(qn_find_variant(&e->variants, &wanted, &v));
+  qn_build b = {e->u, e->b, e->run};
+  LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
+  uint32_t offsets[QN_MAX_IN], bytes = qn_panel_image(s, g->n, offsets);
+  int64_t state_at, element = qn_elem_bits(y->type.elem) / 8;
+  (void)qn_panel_scratch(e->u, s, &state_at);
+  LLVMValueRef image = at_offset(e, LLVMGetParam(e->run, 0), s->scratch), code;
+  qn_loop l = qn_begin_loop(&b, g->count, NULL, 0);
+  LLVMValueRef index = LLVMBuildAdd(e->b, l.index, qn_index(&b, g->first), "");
+  LLVMValueRef number_of = LLVMBuildAdd(e->b, index, qn_index(&b, s->first), "");
+  LLVMValueRef start = qn_read(&b, e->u->i32, panel_entry(e, &b, number_of), 4);
+  QN_TRY(emit_decoding(e, start, image, number(e->u->i32, bytes), at_offset(e, image, state_at),
+                       &code));
+  LLVMValueRef arguments[QN_MAX_IN + 3];
+  unsigned count = 0;
+  for (int i = 0; i < g->call->in_count; i++)
+    if (g->call->in[i]) arguments[count++] = panel_operand(e, &b, g, i, index, image, offsets);
+  arguments[count++] = qn_at_index(&b, address(e, &out), qn_times(&b, index, s->each * element));
+  if (wanted.scratch)
+    arguments[count++] = at_offset(e, LLVMGetParam(e->run, 0), e->u->plan_offset + s->op->scratch);
+  LLVMBuildCall2(e->b, v->type, v->function, arguments, count, "");
+  qn_end_loop(&b, &l);
+  size_t size;
+  const char *name = LLVMGetValueName2(v->function, &size);
+  *out_kernel = qn_strndup(arena(e), name, size);
+  return QN_OK;
+}
+
+/* All whole panels, then the rest. */
+static qn_status emit_panels(emitter *e, const qn_panels *s, const char **out_kernel) {
+  int32_t whole = s->channels / s->each;
+  for (int32_t first = 0; first < s->count; first += whole) {
+    qn_call call;
+    qn_conv_i8_params p;
+    qn_bind(s->op, &call);
+    memcpy(&p, call.params, sizeof p);
+    int32_t n = p.g.out_c = qn_panel_channels(s, first);
+    memcpy(call.params, &p, sizeof p);
+    const panel_group g = {s, &call, first, first ? 1 : whole, n};
+    QN_TRY(emit_panel_group(e, &g, out_kernel));
+  }
+  return QN_OK;
+}
+
+/* ------------------------------------------------------------------ the main function */
+
+static qn_status emit_op(emitter *e, const qn_op *op, int number, const char **out_kernel) {
+  const qn_job *job = e->u->jobs[number];
   *out_kernel = "";
+  if (e->u->panels[number]) return emit_panels(e, e->u->panels[number], out_kernel);
   qn_place out = qn_place_of(e->u->f, op->out);
   if (qn_ops[op->code].view) {
     qn_place in = qn_place_of(e->u->f, op->in[0]);
@@ -314,8 +274,7 @@ void qn_emit_memory_check(qn_unit *u, LLVMBuilderRef b, LLVMValueRef function, u
   LLVMPositionBuilderAtEnd(b, good);
 }
 
-/* Whether decoded weights are there, in a memory of their own. */
-static bool is_split(const qn_unit *u) { return u->options->split && u->weights.codec; }
+bool qn_is_split(const qn_unit *u) { return u->options->split && u->weights.image_bytes > 0; }
 
 static LLVMValueRef process_address(emitter *e, uintptr_t address) {
   return LLVMConstIntToPtr(number(e->u->size, (int64_t)address), e->u->pointer);
@@ -336,16 +295,16 @@ static qn_status emit_run(emitter *e) {
   unsigned count = (unsigned)(1 + e->input_count + f->result_count);
   LLVMTypeRef *types = qn_alloc(arena(e), count * sizeof *types);
   for (unsigned i = 0; i < count; i++) types[i] = e->u->pointer;
-  e->run = add_function(e, qn_format(arena(e), "%s_run", e->u->options->name),
-                        LLVMFunctionType(e->u->i32, types, count, 0));
+  e->run = qn_add_function(e->u, e->b, qn_format(arena(e), "%s_run", e->u->options->name),
+                           LLVMFunctionType(e->u->i32, types, count, 0));
   qn_add_attribute(e->u, e->run, LLVMAttributeFunctionIndex, "noinline");
   qn_emit_memory_check(e->u, e->b, e->run, 0, e->u->memory_bytes);
   LLVMValueRef memory = LLVMGetParam(e->run, 0);
-  e->decoded = is_split(e->u) ? LLVMBuildLoad2(e->b, e->u->pointer, memory, "decoded") : memory;
+  e->decoded = qn_is_split(e->u) ? LLVMBuildLoad2(e->b, e->u->pointer, memory, "decoded") : memory;
   int i = 0;
   emit_tick(e, -1);
   for (const qn_op *op = f->first; op; op = op->next, i++) {
-    QN_TRY(emit_op(e, op, e->u->jobs[i], &e->u->kernels[i]));
+    QN_TRY(emit_op(e, op, i, &e->u->kernels[i]));
     emit_tick(e, i);
   }
   for (i = 0; i < f->result_count; i++) QN_TRY(emit_result(e, i));
@@ -354,20 +313,37 @@ static qn_status emit_run(emitter *e) {
   return QN_OK;
 }
 
-/* The weights' stream to the start of `decoded`, and what the decoder returns. Its scratch is where
- * activations will be. */
-static qn_status emit_decoding(emitter *e, LLVMValueRef init, LLVMValueRef decoded,
-                               LLVMValueRef *out_code) {
-  const qn_unit *u = e->u;
-  LLVMValueRef decoder = LLVMGetNamedFunction(u->module, u->weights.codec->decoder);
-  if (!decoder) return qn_bug("the runtime has no decoder '%s'", u->weights.codec->decoder);
-  LLVMValueRef arguments[] = {
-      at_offset(e, u->blob, u->weights.stream), number(u->i32, u->weights.stream_bytes),
-      number(u->i32, u->weights.image_start),   decoded,
-      number(u->i32, u->weights.image_bytes),   at_offset(e, LLVMGetParam(init, 0), u->plan_offset),
-      number(u->i32, u->weights.features)};
-  *out_code = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(decoder), decoder, arguments, 7, "");
+/* The largest panel and what decoding takes, where activations will be, checked panel by panel: run
+ * has no way to report damage. Sizes that are damaged themselves are kept in bounds. */
+static qn_status emit_panel_checks(emitter *e, LLVMValueRef init, LLVMValueRef *code) {
+  const qn_weight_plan *w = &e->u->weights;
+  qn_build b = {e->u, e->b, init};
+  LLVMValueRef image = at_offset(e, LLVMGetParam(init, 0), e->u->plan_offset);
+  LLVMValueRef state = at_offset(e, image, (w->panel_bytes + 63) / 64 * 64);
+  LLVMValueRef most = number(e->u->i32, w->panel_bytes), decoded;
+  qn_loop l = qn_begin_loop(&b, w->panel_count, code, 1);
+  LLVMValueRef entry = panel_entry(e, &b, l.index);
+  LLVMValueRef start = qn_read(&b, e->u->i32, entry, 4);
+  LLVMValueRef bytes = qn_read(&b, e->u->i32, qn_at(&b, entry, 4), 4);
+  LLVMValueRef more = LLVMBuildICmp(e->b, LLVMIntUGT, bytes, most, "");
+  bytes = LLVMBuildSelect(e->b, more, most, bytes, "");
+  bytes = LLVMBuildAnd(e->b, bytes, number(e->u->i32, -4), "");
+  QN_TRY(emit_decoding(e, start, image, bytes, state, &decoded));
+  *code = LLVMBuildOr(e->b, *code, decoded, "");
+  qn_end_loop(&b, &l);
   return QN_OK;
+}
+
+/* Decodes to the start of `decoded` and checks panels; *out_code: what init returns. */
+static qn_status emit_init_decoding(emitter *e, LLVMValueRef init, LLVMValueRef decoded,
+                                    LLVMValueRef *out_code) {
+  const qn_unit *u = e->u;
+  *out_code = number(u->i32, QUERN_OK);
+  if (u->weights.image_bytes)
+    QN_TRY(emit_decoding(e, number(u->i32, u->weights.image_start), decoded,
+                         number(u->i32, u->weights.image_bytes),
+                         at_offset(e, LLVMGetParam(init, 0), u->plan_offset), out_code));
+  return u->weights.panel_count ? emit_panel_checks(e, init, out_code) : QN_OK;
 }
 
 /* Returns QUERN_EMACHINE from init when a job needs tile registers that the machine does not have.
@@ -392,24 +368,25 @@ static qn_status emit_init(emitter *e, LLVMValueRef *out) {
   const qn_unit *u = e->u;
   LLVMTypeRef types[] = {u->pointer, u->pointer};
   LLVMTypeRef type = LLVMFunctionType(u->i32, types, u->options->split ? 2 : 1, 0);
-  LLVMValueRef init = add_function(e, qn_format(arena(e), "%s_init", u->options->name), type);
+  LLVMValueRef init =
+      qn_add_function(e->u, e->b, qn_format(arena(e), "%s_init", u->options->name), type);
   LLVMValueRef memory = LLVMGetParam(init, 0), decoded = memory;
   qn_emit_memory_check(e->u, e->b, init, 0, u->memory_bytes);
-  if (is_split(u)) {
+  if (qn_is_split(u)) {
     decoded = LLVMGetParam(init, 1);
     qn_emit_memory_check(e->u, e->b, init, 1, u->weights.memory_bytes);
     LLVMBuildStore(e->b, decoded, memory);
   }
   emit_machine_check(e, init);
-  LLVMValueRef code = number(u->i32, QUERN_OK);
-  if (u->weights.codec) QN_TRY(emit_decoding(e, init, decoded, &code));
+  LLVMValueRef code;
+  QN_TRY(emit_init_decoding(e, init, decoded, &code));
   LLVMBuildRet(e->b, code);
   *out = init;
   if (!u->options->split) return QN_OK;
-  *out = add_function(e, "init", LLVMFunctionType(u->i32, types, 1, 0));
+  *out = qn_add_function(e->u, e->b, "init", LLVMFunctionType(u->i32, types, 1, 0));
   LLVMSetLinkage(*out, LLVMInternalLinkage);
   qn_emit_memory_check(e->u, e->b, *out, 0, u->memory_bytes);
-  LLVMBuildRet(e->b, number(u->i32, is_split(u) ? QUERN_ESPLIT : QUERN_OK));
+  LLVMBuildRet(e->b, number(u->i32, qn_is_split(u) ? QUERN_ESPLIT : QUERN_OK));
   return QN_OK;
 }
 
@@ -417,7 +394,7 @@ static qn_status emit_init(emitter *e, LLVMValueRef *out) {
 static LLVMValueRef emit_adapter(emitter *e) {
   qn_unit *u = e->u;
   LLVMTypeRef types[] = {u->pointer, u->pointer, u->pointer};
-  LLVMValueRef adapter = add_function(e, "run", LLVMFunctionType(u->i32, types, 3, 0));
+  LLVMValueRef adapter = qn_add_function(e->u, e->b, "run", LLVMFunctionType(u->i32, types, 3, 0));
   LLVMSetLinkage(adapter, LLVMInternalLinkage);
   int count = 1 + e->input_count + u->f->result_count;
   LLVMValueRef *arguments = qn_alloc(arena(e), (size_t)count * sizeof *arguments);
@@ -437,7 +414,7 @@ static LLVMValueRef emit_adapter(emitter *e) {
 /* ------------------------------------------------------------------ the description */
 
 static LLVMValueRef text_constant(emitter *e, const char *text) {
-  return byte_constant(e, "text", text, strlen(text) + 1);
+  return qn_add_bytes(e->u, "text", text, strlen(text) + 1);
 }
 
 static LLVMValueRef structure(emitter *e, LLVMValueRef *fields, unsigned count) {
@@ -463,7 +440,7 @@ static LLVMValueRef describe_tensor(emitter *e, const qn_value *v) {
       text_constant(e, v->name),
       number(u->i32, qn_element_id(t->elem)),
       number(u->i32, t->rank),
-      t->rank ? private_constant(e, "dims", LLVMConstArray2(u->i32, dims, (unsigned)t->rank))
+      t->rank ? qn_add_constant(e->u, "dims", LLVMConstArray2(u->i32, dims, (unsigned)t->rank))
               : LLVMConstNull(u->pointer),
       LLVMConstReal(u->real, one_scale ? t->q.scale : 0),
       number(u->i32, one_scale ? t->q.zero : 0),
@@ -474,7 +451,7 @@ static LLVMValueRef describe_tensor(emitter *e, const qn_value *v) {
 
 static LLVMValueRef tensor_list(emitter *e, const char *name, LLVMValueRef *at, int count) {
   if (count == 0) return LLVMConstNull(e->u->pointer);
-  return private_constant(e, name, LLVMConstArray2(LLVMTypeOf(at[0]), at, (uint64_t)count));
+  return qn_add_constant(e->u, name, LLVMConstArray2(LLVMTypeOf(at[0]), at, (uint64_t)count));
 }
 
 /* The quern_model. */
@@ -516,6 +493,7 @@ static void declare_blob(qn_unit *u) {
 
 qn_status qn_emit_model(qn_unit *u) {
   emitter e = {.u = u, .b = LLVMCreateBuilderInContext(u->context)};
+  e.variants = (qn_variants){.u = u, .b = e.b};
   for (const qn_value *p = u->f->params; p; p = p->next) e.input_count++;
   declare_blob(u);
   qn_status status = emit_run(&e);

@@ -186,13 +186,43 @@ static qn_status build(qn_unit *u, qn_object *out) {
   return QN_OK;
 }
 
+static int count_panels(const qn_unit *u) {
+  int count = 0, number = 0;
+  for (const qn_op *op = u->f->first; op; op = op->next) count += u->panels[number++] != NULL;
+  return count;
+}
+
+/* Layers that turn out not to be worth streaming get other kernels, and other constants. */
+static qn_status plan_weights(qn_unit *u) {
+  int before;
+  do {
+    qn_choose_kernels(u);
+    before = count_panels(u);
+    QN_TRY(qn_plan_weights(u));
+  } while (count_panels(u) < before);
+  return QN_OK;
+}
+
+/* When all was to be streamed and nothing is: why. */
+static qn_status check_streams(const qn_unit *u) {
+  int number = 0;
+  if (u->options->forms || u->options->weights != QN_WEIGHTS_STREAM || count_panels(u))
+    return QN_OK;
+  for (const qn_op *op = u->f->first; op; op = op->next, number++)
+    if (op->in_count > 1 && qn_constant(u, op->in[1]))
+      return qn_error(&u->m->src, op->loc, "no weights to stream: '%s' cannot be, because %s",
+                      op->out->name, u->unstreamed[number]);
+  return qn_error(&u->m->src, u->f->loc, "no weights to stream: the model has none");
+}
+
 static qn_status plan(qn_unit *u) {
-  qn_choose_kernels(u);
-  QN_TRY(qn_plan_weights(u));
+  QN_TRY(plan_weights(u));
+  QN_TRY(check_streams(u));
   const qn_codec *codec = u->weights.codec;
-  bool split = u->options->split && codec;
-  int64_t plan_bytes = qn_memory_bytes(u->f);
-  if (codec && codec->scratch_bytes > plan_bytes) plan_bytes = codec->scratch_bytes;
+  bool split = qn_is_split(u);
+  int64_t plan_bytes = qn_memory_bytes(u->f), needed = 0;
+  if (codec) needed = (u->weights.panel_bytes + 63) / 64 * 64 + codec->scratch_bytes; /* in init */
+  if (needed > plan_bytes) plan_bytes = needed;
   u->plan_offset = split ? SPLIT_BYTES : u->weights.memory_bytes;
   u->memory_bytes = u->plan_offset + plan_bytes;
   qn_place_scratch(u);

@@ -1,4 +1,4 @@
-/* The scratch of every job -> where it is in memory: in what the memory plan leaves free while the
+/* The scratch of every job, and of every layer that is streamed -> where it is in memory: in what the memory plan leaves free while the
  * job runs, or behind it.
  *
  * At an op the values are alive that it computes, and those computed before that it or a later op
@@ -62,21 +62,42 @@ static int64_t find_gap(range *alive, int32_t count, int64_t bytes) {
   return at;
 }
 
+/* What is wanted of the place for an op. */
+typedef struct {
+  int64_t bytes, *place;
+  range taken; /* what the plan has given the op's kernel */
+} request;
+
+static request request_of(const qn_unit *u, const qn_op *op, int32_t step) {
+  request r = {0};
+  int64_t state;
+  qn_job *job = u->jobs[step];
+  qn_panels *panels = u->panels[step];
+  if (job) r = (request){.bytes = job->scratch_bytes, .place = &job->scratch};
+  if (!panels) return r;
+  r = (request){.bytes = qn_panel_scratch(u, panels, &state), .place = &panels->scratch};
+  qn_call call;
+  qn_bind(op, &call);
+  if (call.scratch_bytes > 0)
+    r.taken = (range){.from = op->scratch, .to = op->scratch + call.scratch_bytes};
+  return r;
+}
+
 void qn_place_scratch(qn_unit *u) {
   qn_arena *a = &u->m->arena;
   int32_t count = 0, step = 0;
   range *ranges = find_ranges(u, a, &count);
-  range *alive = qn_alloc(a, ((size_t)count + 1) * sizeof *alive);
+  range *alive = qn_alloc(a, ((size_t)count + 2) * sizeof *alive);
   for (const qn_op *op = u->f->first; op; op = op->next, step++) {
-    qn_job *job = u->jobs[step];
-    if (!job || job->scratch_bytes == 0) continue;
+    request want = request_of(u, op, step);
+    if (want.bytes == 0) continue;
     int32_t living = 0;
     for (int32_t i = 0; i < count; i++) {
       const range *r = &ranges[i];
       if (r->to > r->from && r->first <= step && r->last >= step) alive[living++] = *r;
     }
-    job->scratch = u->plan_offset + find_gap(alive, living, job->scratch_bytes);
-    if (job->scratch + job->scratch_bytes > u->memory_bytes)
-      u->memory_bytes = job->scratch + job->scratch_bytes;
+    if (want.taken.to > want.taken.from) alive[living++] = want.taken;
+    *want.place = u->plan_offset + find_gap(alive, living, want.bytes);
+    if (*want.place + want.bytes > u->memory_bytes) u->memory_bytes = *want.place + want.bytes;
   }
 }

@@ -53,7 +53,9 @@ static void count_job(counter *c, const qn_job *job, int64_t side_bits, qn_layer
   size->weight_bits = bits - size->side_bits;
 }
 
-static void count_op(counter *c, const qn_op *op, const qn_job *job, qn_layer_size *size) {
+static void count_op(counter *c, const qn_op *op, int index, qn_layer_size *size) {
+  const qn_job *job = c->u->jobs[index];
+  const qn_panels *panels = c->u->panels[index];
   qn_call call;
   qn_bind(op, &call);
   int64_t side_bits = 0;
@@ -66,10 +68,21 @@ static void count_op(counter *c, const qn_op *op, const qn_job *job, qn_layer_si
       side_bits += weight ? 0 : 8 * qn_bytes(&v->type);
       continue;
     }
+    bool streamed = panels && panels->operands >> i & 1;
     *(weight ? &size->weight_bits : &size->side_bits) +=
-        count_constant(c, v->data, qn_bytes(&v->type));
+        streamed ? (int64_t)panels->coded_bits[i] : count_constant(c, v->data, qn_bytes(&v->type));
   }
   if (job) count_job(c, job, side_bits, size);
+}
+
+static qn_weights stored(const qn_unit *u, const qn_op *op, int index) {
+  const qn_job *job = u->jobs[index];
+  const qn_value *v = op->in_count > 1 && qn_is_weight(op, 1) ? constant_of(u, op->in[1]) : NULL;
+  const qn_weight *w = v ? qn_find_weight(&u->weights, v->data, qn_bytes(&v->type)) : NULL;
+  if (job && job->constant_bytes > 0)
+    w = qn_find_weight(&u->weights, job->constants, job->constant_bytes);
+  if (u->panels[index]) return QN_WEIGHTS_STREAM;
+  return w && w->decoded ? QN_WEIGHTS_CODED : QN_WEIGHTS_RAW;
 }
 
 static int64_t code_bytes(const qn_unit *u, const qn_elf *elf, int index) {
@@ -91,7 +104,9 @@ void qn_size_layers(qn_unit *u, const qn_elf *elf, qn_object *out) {
   qn_layer_size *sizes = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *sizes);
   counter c = {u, qn_alloc(&u->m->arena, (size_t)u->weights.count + 1)};
   for (const qn_op *op = u->f->first; op; op = op->next, index++) {
-    count_op(&c, op, u->jobs[index], &sizes[index]);
+    count_op(&c, op, index, &sizes[index]);
+    sizes[index].stored = stored(u, op, index);
+    sizes[index].unstreamed = sizes[index].weights ? u->unstreamed[index] : NULL;
     sizes[index].code_bytes = code_bytes(u, elf, index);
   }
   out->layers = sizes;

@@ -35,6 +35,7 @@ typedef enum {
 } qn_capability;
 
 struct qn_emitter;
+typedef struct qn_panels qn_panels;
 
 /* One op that an emitter has taken.
  *
@@ -71,7 +72,8 @@ extern const qn_emitter qn_emitters[]; /* ends with a NULL name */
 
 /* qn_object.alternatives. */
 const char *const **qn_list_alternatives(qn_unit *u);
-/* Gives every op of u->f that an emitter takes its job: u->jobs. */
+/* Gives every op of u->f that an emitter takes its job, and the ops to be streamed their panels,
+ * except those whose u->unstreamed says why not. */
 void qn_choose_kernels(qn_unit *u);
 bool qn_can(const qn_unit *u, qn_capability what);
 /* Vector registers that compute floats as single operations do, denormals included: how many floats
@@ -84,7 +86,7 @@ qn_lanes qn_float_lanes(const qn_unit *u);
 /* The data of a constant operand (or a view of one); NULL when it is no constant or absent. */
 const void *qn_constant(const qn_unit *u, const qn_value *v);
 
-/* -- scratch.c: gives every job's scratch its place; raises u->memory_bytes when one is behind the
+/* -- scratch.c: gives every job's scratch and every layer's panel its place; raises u->memory_bytes when one is behind the
  * plan's memory. */
 void qn_place_scratch(qn_unit *u);
 
@@ -93,8 +95,10 @@ typedef struct {
   const void *data;
   int64_t bytes, align, elem_bytes;
   int64_t offset; /* in the blob, or in memory when decoded */
-  bool raw;     /* options.keep_raw of an op that reads it */
-  bool decoded;
+  bool raw;     /* the form of an op that reads it */
+  bool decoded; /* by init */
+  int uses;     /* operands and results */
+  int streamed; /* of these, in panels; when all are, it is not in the blob */
   qn_coded_tensor tensor; /* what it is to a codec */
 } qn_weight;
 
@@ -110,20 +114,44 @@ typedef struct {
   int64_t image_start;          /* from this byte on, */
   int64_t image_bytes;          /* these at the start of memory, */
   int64_t memory_bytes;         /* rounded up to 64 */
+  int panel_count;              /* further images, of panels, */
+  const qn_coded_image *panels; /* which */
+  int64_t panel_table;          /* are listed here in the blob: two words each, start and bytes */
+  int64_t panel_bytes;          /* the largest of them */
   int64_t table_bytes;          /* of the stream, that belong to no constant */
   int64_t decoder_bytes;        /* code and its constants, about */
 } qn_weight_plan;
 
-/* options.keep_raw of op number `number`. */
-bool qn_keeps_raw(const qn_unit *u, int number);
+/* How the constants of op number `number` are to be stored. */
+qn_weights qn_form_of(const qn_unit *u, int number);
 /* Every constant that f's calls read or f returns, and those of u's jobs, identical ones once. Sets
- * u->weights. */
+ * u->weights. Panels that are not worth it lose their op's u->panels. */
 qn_status qn_plan_weights(qn_unit *u) QN_MUST_CHECK;
+/* -- panels.c: layers whose weights are decoded while they run. */
+struct qn_panels {
+  const qn_op *op;
+  int32_t channels, each, count; /* of the layer; of each panel but maybe the last; panels */
+  int32_t x_step;                /* depthwise: results of an input channel; else 0 */
+  uint32_t operands;             /* bit i: operand i is part of the panels, */
+  int64_t bytes[QN_MAX_IN];      /* so large in the layer */
+  uint64_t coded_bits[QN_MAX_IN];
+  int first;                     /* panel, in the weights' list */
+  int64_t scratch;               /* where a panel is decoded: offset in memory (qn_place_scratch) */
+};
+/* NULL and *out, but for coded_bits, first and scratch; or why the op cannot be streamed. */
+const char *qn_plan_panels(const qn_unit *u, const qn_op *op, qn_panels *out);
+int32_t qn_panel_channels(const qn_panels *s, int32_t panel);
+/* The bytes of a panel of so many channels, and the operands' offsets in it. */
+uint32_t qn_panel_image(const qn_panels *s, int32_t channels, uint32_t offsets[QN_MAX_IN]);
+/* Scratch for the largest panel: the image, then at *out_state the decoder's. */
+int64_t qn_panel_scratch(const qn_unit *u, const qn_panels *s, int64_t *out_state);
+/* Operand i's part of a panel. */
+qn_coded_tensor qn_panel_tensor(const qn_unit *u, const qn_panels *s, int32_t panel, int i);
 /* -- role.c: what a constant is to a codec that is operand i of op (NULL: a result). */
 qn_coded_tensor qn_coded_role(qn_arena *a, const qn_op *op, int i, const qn_value *v);
 /* -- decoder.c: the bytes of code that a decoder would take, by compiling it for the target. */
 qn_status qn_measure_decoder(qn_unit *u, const qn_codec *codec, const qn_stream *stream,
-                             uint32_t image_bytes, int64_t *out_bytes) QN_MUST_CHECK;
+                             int64_t *out_bytes) QN_MUST_CHECK;
 const qn_weight *qn_find_weight(const qn_weight_plan *plan, const void *data, int64_t bytes);
 
 /* -- target.c */
@@ -144,6 +172,8 @@ struct qn_unit {
   const qn_func *f;
   const qn_compile_options *options;
   qn_job **jobs; /* by op of f, in order; NULL: the runtime's kernel */
+  qn_panels **panels;      /* by op: it is streamed; or NULL */
+  const char **unstreamed; /* by op: why it is not streamed although it should be; or NULL */
   qn_body *bodies;
   qn_weight_plan weights;
   int64_t memory_bytes; /* what is in front of the plan's memory, that, and the jobs' scratch */
@@ -183,6 +213,9 @@ qn_status qn_add_helper(qn_unit *u, const char *name, bool *out_found) QN_MUST_C
 void qn_set_function_attributes(qn_unit *u, LLVMValueRef function);
 void qn_add_attribute(qn_unit *u, LLVMValueRef function, unsigned index, const char *name);
 qn_status qn_optimize_module(qn_unit *u, LLVMModuleRef module, const char *first) QN_MUST_CHECK;
+
+/* Whether init's decoded weights have a memory of their own. */
+bool qn_is_split(const qn_unit *u);
 
 /* -- emit.c: the main function as calls of specialised kernels, and the exported symbols. */
 qn_status qn_emit_model(qn_unit *u) QN_MUST_CHECK;

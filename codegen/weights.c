@@ -3,15 +3,18 @@
  *
  * Constants with the same bytes are stored once. Those in the blob lie in groups, so that little is
  * lost to padding: those of 1 KB and more aligned to 64, then those of 64 bytes and more to 16,
- * then the rest to 4 or their element's size. Those that are decoded form one image and one stream,
- * in order of first use. A constant is coded when it takes less of the stream than of the blob, and
+ * then the rest to 4 or their element's size. Those that init decodes form one image, in order of
+ * first use, and the panels that run decodes one each; all of them are one stream. A constant is coded when it takes less of the stream than of the blob, and
  * any at all only when that makes the object smaller, decoder included, or when the user has chosen
  * the codec; else the codec is the one that makes it smallest. */
 #include <string.h>
 #include "../runtime/codec.h"
 #include "unit.h"
 
-enum { CODED_LEAST = 8 /* bytes of a constant that is worth coding */ };
+enum {
+  CODED_LEAST = 8, /* bytes of a constant that is worth coding */
+  PANEL_ENTRY = 8  /* bytes of a panel in the list of panels */
+};
 
 static uint64_t hash_bytes(const unsigned char *bytes, int64_t size) {
   uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
@@ -30,9 +33,12 @@ static int *find_slot(const qn_weight_plan *plan, const void *data, int64_t byte
   return &plan->slot[i];
 }
 
-bool qn_keeps_raw(const qn_unit *u, int number) {
-  return u->options->keep_raw && u->options->keep_raw[number];
+qn_weights qn_form_of(const qn_unit *u, int number) {
+  return u->options->forms ? u->options->forms[number] : u->options->weights;
 }
+
+/* Not decoded by init. */
+static bool stays(qn_weights form) { return form == QN_WEIGHTS_RAW || form == QN_WEIGHTS_STREAM; }
 
 const qn_weight *qn_find_weight(const qn_weight_plan *plan, const void *data, int64_t bytes) {
   int index = *find_slot(plan, data, bytes);
@@ -50,6 +56,7 @@ static void add_weight(qn_weight_plan *plan, const qn_weight *wanted) {
   qn_weight *w = &plan->at[*slot - 1];
   w->align = most(w->align, wanted->align);
   w->raw |= wanted->raw;
+  w->uses++;
 }
 
 /* Operand i of op, v, says what the constant is; op NULL: a result. */
@@ -66,6 +73,14 @@ static void add_place(qn_unit *u, qn_weight_plan *plan, const qn_op *op, int i, 
   add_weight(plan, &w);
 }
 
+static qn_weight *find_constant(const qn_unit *u, qn_weight_plan *plan, const qn_value *v) {
+  const qn_value *constant = qn_place_of(u->f, v).value;
+  return &plan->at[*find_slot(plan, constant->data, qn_bytes(&constant->type)) - 1];
+}
+
+/* In the blob it is not. */
+static bool is_absent(const qn_weight *w) { return w->decoded || w->streamed == w->uses; }
+
 static int64_t align_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /* Gives the constants that are not decoded their offsets from 0, in groups of equal alignment and
@@ -76,7 +91,7 @@ static int64_t place_weights(qn_weight_plan *plan) {
     for (int64_t element = 1; element <= 8; element *= 2) {
       for (int i = 0; i < plan->count; i++) {
         qn_weight *w = &plan->at[i];
-        if (w->decoded || w->align != class || w->elem_bytes != element) continue;
+        if (is_absent(w) || w->align != class || w->elem_bytes != element) continue;
         w->offset = align_up(end, class);
         end = w->offset + w->bytes;
       }
@@ -87,16 +102,28 @@ static int64_t place_weights(qn_weight_plan *plan) {
 
 /* ------------------------------------------------------------------ coding */
 
+/* What a tensor of the stream is of: a constant that init decodes, or an operand in a panel. */
+typedef struct {
+  int weight; /* in the plan; -1: */
+  int op, operand;
+} part;
+
 /* What coding by a codec has come to. */
 typedef struct {
   const qn_codec *codec;
   qn_stream stream;
   int count;
-  int *index; /* of the coded constants, in order of offset */
+  part *parts; /* in order of image and offset */
   qn_coded_tensor *tensors;
-  uint32_t image_bytes;
+  uint32_t *operands; /* by op: those in its panels; 0: it is not streamed */
   int64_t decoder_bytes, total_bytes;
 } coding;
+
+static int count_ops(const qn_func *f) {
+  int count = 0;
+  for (const qn_op *op = f->first; op; op = op->next) count++;
+  return count;
+}
 
 static bool can_be_coded(const qn_weight *w) {
   if (w->raw) return false;
@@ -104,63 +131,147 @@ static bool can_be_coded(const qn_weight *w) {
   return w->bytes >= CODED_LEAST && w->bytes <= QN_CODED_MOST && w->elem_bytes <= 4;
 }
 
-/* Whether a tensor earns its place in the stream. Memory is not free: where the user does not ask
+/* Whether tensors earn their place in the stream. Memory is not free: where the user does not ask
  * for coding, it saves at least 1/16. Codes change when some drop out, so there are several rounds;
  * that they come to an end soon, the later ones ask for more. */
-static bool pays(const qn_coded_tensor *t, qn_weights form, uint32_t round) {
-  if (t->coded_bits == QN_NOT_CODED) return false;
+static bool pays(uint64_t coded_bits, uint64_t bytes, qn_weights form, uint32_t round) {
+  if (coded_bits == QN_NOT_CODED) return false;
   uint32_t least = round / 4 + (form == QN_WEIGHTS_AUTO ? 4 : 0); /* in 1/64 */
-  return t->coded_bits <= (uint64_t)t->bytes * (64 - least) / 8;
+  return coded_bits <= bytes * (64 - least) / 8;
+}
+
+/* What an op's operand takes in all of its panels. */
+static uint64_t panel_bits(const coding *c, const qn_panels *s, int op, int operand) {
+  uint64_t bits = operand == 1 ? (uint64_t)s->count * 8 * (QN_CODEC_HEADER + PANEL_ENTRY) : 0;
+  for (int i = 0; i < c->count; i++) {
+    if (c->parts[i].weight >= 0 || c->parts[i].op != op || c->parts[i].operand != operand) continue;
+    if (c->tensors[i].coded_bits == QN_NOT_CODED) return QN_NOT_CODED;
+    bits += c->tensors[i].coded_bits;
+  }
+  return bits;
+}
+
+/* The operands in panels that pay; none when all of them together do not. Weights go along with what
+ * is saved on biases and scales. */
+static void keep_operands(const qn_unit *u, coding *c, uint32_t round) {
+  for (int op = 0, ops = count_ops(u->f); op < ops; op++) {
+    const qn_panels *s = u->panels[op];
+    uint64_t bits = 0, bytes = 0;
+    for (int i = 1; i < QN_MAX_IN && c->operands[op]; i++) {
+      if (!(c->operands[op] >> i & 1)) continue;
+      uint64_t coded = panel_bits(c, s, op, i), raw = (uint64_t)s->bytes[i];
+      bool keep = i == 1 ? coded != QN_NOT_CODED : pays(coded, raw, QN_WEIGHTS_STREAM, round);
+      if (!keep) c->operands[op] &= i == 1 ? 0 : ~(1u << i);
+      bits += keep ? coded : 0;
+      bytes += keep ? raw : 0;
+    }
+    if (!pays(bits, bytes, QN_WEIGHTS_STREAM, round)) c->operands[op] = 0;
+  }
+}
+
+static uint32_t *no_operands(const qn_unit *u) {
+  return qn_alloc(&u->m->arena, ((size_t)count_ops(u->f) + 1) * sizeof(uint32_t));
 }
 
 /* Drops what does not pay. Returns whether nothing had to go. */
-static bool drop_tensors(coding *c, qn_weights form, uint32_t round) {
+static bool drop_tensors(const qn_unit *u, coding *c, uint32_t round) {
   int kept = 0;
+  keep_operands(u, c, round);
   for (int i = 0; i < c->count; i++) {
-    if (!pays(&c->tensors[i], form, round)) continue;
-    c->tensors[kept] = c->tensors[i];
-    c->index[kept++] = c->index[i];
+    const part *p = &c->parts[i];
+    const qn_coded_tensor *t = &c->tensors[i];
+    bool keep = p->weight >= 0 ? pays(t->coded_bits, t->bytes, u->options->weights, round)
+                               : c->operands[p->op] >> p->operand & 1;
+    if (!keep) continue;
+    c->tensors[kept] = *t;
+    c->parts[kept++] = *p;
   }
   bool all = kept == c->count;
   c->count = kept;
   return all;
 }
 
-/* Codes what gets smaller; count is 0 when nothing does. */
-static void encode(qn_arena *a, const qn_weight_plan *plan, qn_weights form, coding *c) {
-  uint64_t image = 0;
-  c->index = qn_alloc(a, ((size_t)plan->count + 1) * sizeof *c->index);
-  c->tensors = qn_alloc(a, ((size_t)plan->count + 1) * sizeof *c->tensors);
-  for (int i = 0; i < plan->count; i++) {
-    if (!can_be_coded(&plan->at[i])) continue;
-    image += (uint64_t)align_up(plan->at[i].bytes, 64);
-    if (image > QN_CODED_MOST) break;
-    c->index[c->count] = i;
-    c->tensors[c->count++] = plan->at[i].tensor;
-  }
-  for (uint32_t round = 0; c->count > 0; round++) {
-    c->image_bytes = qn_place_coded(c->tensors, c->count);
-    c->stream = (qn_stream){0};
-    bool coded = c->codec->encode(a, c->tensors, c->count, &c->stream);
-    if (drop_tensors(c, form, round) && coded) return;
+static void add_part(coding *c, part p, qn_coded_tensor t, uint32_t image) {
+  t.image = image;
+  c->parts[c->count] = p;
+  c->tensors[c->count++] = t;
+}
+
+static void add_panels(const qn_unit *u, coding *c) {
+  uint32_t image = 1;
+  for (int op = 0, ops = count_ops(u->f); op < ops; op++) {
+    const qn_panels *s = u->panels[op];
+    if (!s) continue;
+    c->operands[op] = s->operands;
+    for (int32_t panel = 0; panel < s->count; panel++, image++)
+      for (int i = 1; i < QN_MAX_IN; i++)
+        if (s->operands >> i & 1)
+          add_part(c, (part){-1, op, i}, qn_panel_tensor(u, s, panel, i), image);
   }
 }
 
-static qn_status try_codec(qn_unit *u, const qn_weight_plan *plan, coding *c) {
-  encode(&u->m->arena, plan, u->options->weights, c);
+static void list_tensors(const qn_unit *u, const qn_weight_plan *plan, coding *c) {
+  qn_arena *a = &u->m->arena;
+  int ops = count_ops(u->f), most_parts = plan->count;
+  uint64_t bytes = 0;
+  for (int op = 0; op < ops; op++)
+    if (u->panels[op]) most_parts += u->panels[op]->count * QN_MAX_IN;
+  c->parts = qn_alloc(a, ((size_t)most_parts + 1) * sizeof *c->parts);
+  c->tensors = qn_alloc(a, ((size_t)most_parts + 1) * sizeof *c->tensors);
+  c->operands = no_operands(u);
+  for (int i = 0; i < plan->count; i++) {
+    if (!can_be_coded(&plan->at[i])) continue;
+    bytes += (uint64_t)align_up(plan->at[i].bytes, 64);
+    if (bytes > QN_CODED_MOST) break;
+    add_part(c, (part){i, -1, -1}, plan->at[i].tensor, 0);
+  }
+  add_panels(u, c);
+}
+
+/* Codes what gets smaller; count is 0 when nothing does. */
+static void encode(qn_unit *u, const qn_weight_plan *plan, coding *c) {
+  list_tensors(u, plan, c);
+  for (uint32_t round = 0; c->count > 0; round++) {
+    (void)qn_place_coded(c->tensors, c->count);
+    c->stream = (qn_stream){0};
+    bool coded = c->codec->encode(&u->m->arena, c->tensors, c->count, &c->stream);
+    if (drop_tensors(u, c, round) && coded) return;
+  }
+}
+
+/* Counts for each constant the operands in panels; returns the panels. */
+static int count_streamed(const qn_unit *u, qn_weight_plan *plan, const uint32_t *operands) {
+  int panels = 0, number = 0;
+  for (int i = 0; i < plan->count; i++) plan->at[i].streamed = 0;
+  for (const qn_op *op = u->f->first; op; op = op->next, number++) {
+    qn_call call;
+    qn_bind(op, &call);
+    for (int i = 1; i < call.in_count; i++)
+      if (operands[number] >> i & 1) find_constant(u, plan, call.in[i])->streamed++;
+    if (operands[number]) panels += u->panels[number]->count;
+  }
+  return panels;
+}
+
+static qn_status try_codec(qn_unit *u, qn_weight_plan *plan, coding *c) {
+  encode(u, plan, c);
   if (c->count == 0) return QN_OK;
-  int64_t raw = 0;
-  for (int i = 0; i < plan->count; i++) raw += plan->at[i].bytes;
-  for (int i = 0; i < c->count; i++) raw -= plan->at[c->index[i]].bytes;
-  QN_TRY(qn_measure_decoder(u, c->codec, &c->stream, c->image_bytes, &c->decoder_bytes));
-  c->total_bytes = raw + (int64_t)c->stream.size + c->decoder_bytes;
+  int64_t bytes = (int64_t)c->stream.size + PANEL_ENTRY * count_streamed(u, plan, c->operands);
+  for (int i = 0; i < plan->count; i++)
+    if (!is_absent(&plan->at[i])) bytes += plan->at[i].bytes;
+  for (int i = 0; i < c->count; i++)
+    if (c->parts[i].weight >= 0) bytes -= plan->at[c->parts[i].weight].bytes;
+  QN_TRY(qn_measure_decoder(u, c->codec, &c->stream, &c->decoder_bytes));
+  c->total_bytes = bytes + c->decoder_bytes;
   return QN_OK;
 }
 
 /* Sets what is decoded, and how. */
-static void accept(qn_weight_plan *plan, const coding *c) {
+static void accept(qn_unit *u, qn_weight_plan *plan, const coding *c) {
+  const qn_coded_image *images = c->stream.images;
   for (int i = 0; i < c->count; i++) {
-    qn_weight *w = &plan->at[c->index[i]];
+    if (c->parts[i].weight < 0) continue;
+    qn_weight *w = &plan->at[c->parts[i].weight];
     w->decoded = true;
     w->offset = c->tensors[i].offset;
     w->tensor = c->tensors[i];
@@ -170,13 +281,21 @@ static void accept(qn_weight_plan *plan, const coding *c) {
   plan->table_bytes = (int64_t)c->stream.table_bytes;
   plan->decoder_bytes = c->decoder_bytes;
   plan->stream_bytes = (int64_t)c->stream.size;
-  plan->image_start = c->stream.images[0].start;
-  plan->image_bytes = c->image_bytes;
+  plan->panel_count = count_streamed(u, plan, c->operands);
+  if (c->parts[0].weight >= 0) {
+    plan->image_start = images[0].start;
+    plan->image_bytes = images[0].bytes;
+    images++;
+  }
+  plan->panels = images;
   plan->memory_bytes = align_up(plan->image_bytes, 64);
+  for (int i = 0; i < plan->panel_count; i++)
+    plan->panel_bytes = most(plan->panel_bytes, images[i].bytes);
 }
 
 /* Decides what is decoded; *out_stream is NULL when nothing is worth it. */
-static qn_status code_weights(qn_unit *u, qn_weight_plan *plan, const uint8_t **out_stream) {
+static qn_status code_weights(qn_unit *u, qn_weight_plan *plan, const uint8_t **out_stream,
+                              const uint32_t **out_operands) {
   int64_t least = 0;
   for (int i = 0; i < plan->count; i++) least += plan->at[i].bytes;
   coding best = {0};
@@ -188,19 +307,47 @@ static qn_status code_weights(qn_unit *u, qn_weight_plan *plan, const uint8_t **
     least = c.total_bytes;
     best = c;
   }
+  (void)count_streamed(u, plan, no_operands(u));
   *out_stream = best.stream.bytes;
-  if (best.count) accept(plan, &best);
+  *out_operands = best.count ? best.operands : no_operands(u);
+  if (best.count) accept(u, plan, &best);
+  for (int op = 0, ops = count_ops(u->f); op < ops; op++)
+    for (int i = 1; i < QN_MAX_IN && (*out_operands)[op]; i++)
+      u->panels[op]->coded_bits[i] = panel_bits(&best, u->panels[op], op, i);
   return QN_OK;
 }
 
+/* Tells the ops with panels which of their operands are in them. */
+static void settle_panels(qn_unit *u, const uint32_t *operands) {
+  int first = 0;
+  for (int op = 0, ops = count_ops(u->f); op < ops; op++) {
+    qn_panels *s = u->panels[op];
+    if (!s) continue;
+    s->operands = operands[op];
+    s->first = first;
+    if (s->operands) {
+      first += s->count;
+    } else {
+      u->unstreamed[op] = "no codec makes its weights smaller in panels";
+      u->panels[op] = NULL;
+    }
+  }
+}
+
 static void fill_blob(qn_arena *a, qn_weight_plan *plan, const uint8_t *stream) {
-  plan->stream = place_weights(plan);
+  plan->panel_table = align_up(place_weights(plan), 4);
+  plan->stream = plan->panel_table + PANEL_ENTRY * plan->panel_count;
   plan->blob_bytes = plan->stream + plan->stream_bytes;
   plan->blob = qn_alloc(a, (size_t)plan->blob_bytes);
   if (stream) memcpy(plan->blob + plan->stream, stream, (size_t)plan->stream_bytes);
+  for (int i = 0; i < plan->panel_count; i++) {
+    uint8_t *entry = plan->blob + plan->panel_table + PANEL_ENTRY * i;
+    qn_store_u32(entry, plan->panels[i].start);
+    qn_store_u32(entry + 4, plan->panels[i].bytes);
+  }
   for (int i = 0; i < plan->count; i++) {
     const qn_weight *w = &plan->at[i];
-    if (!w->decoded) memcpy(plan->blob + w->offset, w->data, (size_t)w->bytes);
+    if (!is_absent(w)) memcpy(plan->blob + w->offset, w->data, (size_t)w->bytes);
   }
 }
 
@@ -220,14 +367,13 @@ static void add_job(qn_weight_plan *plan, const qn_job *job, bool raw) {
 static void find_weights(qn_unit *u, qn_weight_plan *plan) {
   const qn_func *f = u->f;
   qn_arena *a = &u->m->arena;
-  int count = f->result_count, number = 0;
-  for (const qn_op *op = f->first; op; op = op->next) count += QN_MAX_IN;
+  int count = f->result_count + QN_MAX_IN * count_ops(f), number = 0;
   plan->slots = 16;
   while (plan->slots < 2 * count) plan->slots *= 2;
   plan->slot = qn_alloc(a, (size_t)plan->slots * sizeof *plan->slot);
   plan->at = qn_alloc(a, (size_t)count * sizeof *plan->at);
   for (const qn_op *op = f->first; op; op = op->next, number++) {
-    bool raw = qn_keeps_raw(u, number);
+    bool raw = stays(qn_form_of(u, number));
     if (u->jobs[number]) add_job(plan, u->jobs[number], raw);
     qn_call call;
     qn_bind(op, &call);
@@ -235,7 +381,8 @@ static void find_weights(qn_unit *u, qn_weight_plan *plan) {
       if (call.in[i]) add_place(u, plan, op, i, call.in[i], raw);
     }
   }
-  for (int i = 0; i < f->result_count; i++) add_place(u, plan, NULL, 0, f->results[i], false);
+  for (int i = 0; i < f->result_count; i++)
+    add_place(u, plan, NULL, 0, f->results[i], stays(u->options->weights));
 }
 
 static qn_status check_total(const qn_module *m, const qn_weight_plan *plan) {
@@ -252,7 +399,11 @@ qn_status qn_plan_weights(qn_unit *u) {
   find_weights(u, out);
   QN_TRY(check_total(u->m, out));
   const uint8_t *stream = NULL;
-  if (u->options->weights != QN_WEIGHTS_RAW) QN_TRY(code_weights(u, out, &stream));
+  const uint32_t *operands = NULL;
+  if (u->options->weights != QN_WEIGHTS_RAW) {
+    QN_TRY(code_weights(u, out, &stream, &operands));
+    settle_panels(u, operands);
+  }
   fill_blob(&u->m->arena, out, stream);
   return QN_OK;
 }

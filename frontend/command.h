@@ -75,6 +75,8 @@ qn_status qn_get_compile_options(const qn_options *o, qn_module *m, qn_compile_o
 /* -- summary.c: on standard output. */
 void qn_print_summary(qn_module *m, const qn_func *f, const char *path, const qn_object *object, bool json);
 void qn_print_json_string(const char *text); /* in quotes */
+/* "raw", "coded", "stream", or "-" for a layer without weights. */
+const char *qn_stored_as(const qn_layer_size *l);
 int qn_name_width(const qn_func *f); /* of a column of its layers' names, at most 48 */
 int64_t qn_total_macs(const qn_func *f);
 int64_t qn_layer_weights(const qn_op *op); /* bytes of its constants, as the model has them */
@@ -95,7 +97,7 @@ qn_status qn_check_budgets(const qn_budgets *budgets, qn_module *m, const qn_fun
 
 /* -- solve.c */
 /* Compiles the planned m, its main function f, with the weights of each layer raw or coded so that
- * it fits the budgets and init takes the least time. Sets options' weights, codec and keep_raw
+ * it fits the budgets and init takes the least time. Sets options' weights, codec and forms
  * accordingly; any_size: optimize, too, where nothing fits otherwise. Where nothing fits at all,
  * *out is what comes nearest. tell: prints the frontier and the choice to standard error. */
 qn_status qn_solve_weights(const qn_budgets *budgets, qn_module *m, const qn_func *f, bool tell,

@@ -37,10 +37,12 @@ static bool takes_nothing(const qn_layer_size *l) {
   return l->weight_bits + l->side_bits + l->code_bytes + l->weights == 0;
 }
 
-static void print_layer(const char *op, const char *name, int width, const qn_layer_size *l) {
-  printf("%-18s  %-*s %9" PRId64 " %9" PRId64 " %6.3f %7" PRId64 " %7" PRId64 "\n", op, width, name,
-         l->weights, bytes_of(l->weight_bits), ratio((double)l->weight_bits, (double)l->weights),
-         bytes_of(l->side_bits), l->code_bytes);
+static void print_layer(const char *op, const char *name, int width, const qn_layer_size *l,
+                        const char *stored) {
+  printf("%-18s  %-*s %9" PRId64 " %9" PRId64 " %6.3f %7" PRId64 " %7" PRId64 "  %s\n", op, width,
+         name, l->weights, bytes_of(l->weight_bits),
+         ratio((double)l->weight_bits, (double)l->weights), bytes_of(l->side_bits), l->code_bytes,
+         stored);
 }
 
 static void print_ratio(const char *what, int64_t bytes, int64_t ours) {
@@ -51,14 +53,18 @@ static void print_ratio(const char *what, int64_t bytes, int64_t ours) {
 static void print_table(const qn_size_report *r) {
   const qn_object *o = r->object;
   int width = qn_name_width(r->f), i = 0;
-  printf("%-18s  %-*s %9s %9s %6s %7s %7s\n", "op", width, "name", "weights", "bytes", "bits",
-         "side", "code");
+  printf("%-18s  %-*s %9s %9s %6s %7s %7s  %s\n", "op", width, "name", "weights", "bytes", "bits",
+         "side", "code", "stored");
   for (const qn_op *op = r->f->first; op; op = op->next, i++)
     if (!takes_nothing(&o->layers[i]))
-      print_layer(qn_ops[op->code].name, op->out->name, width, &o->layers[i]);
+      print_layer(qn_ops[op->code].name, op->out->name, width, &o->layers[i],
+                  qn_stored_as(&o->layers[i]));
   totals t = add_up(r);
-  qn_layer_size sum = {r->source.weights, t.weight_bits, t.side_bits, t.code_bytes};
-  print_layer("all", "", width, &sum);
+  qn_layer_size sum = {.weights = r->source.weights,
+                       .weight_bits = t.weight_bits,
+                       .side_bits = t.side_bits,
+                       .code_bytes = t.code_bytes};
+  print_layer("all", "", width, &sum, "");
   printf("\n");
   if (t.weights < r->source.weights)
     printf("%-18s %9" PRId64 "  of %" PRId64 " weights; bits are per weight of the model's file\n",
@@ -97,8 +103,8 @@ static void print_json(const qn_size_report *r) {
     printf("%s\n  {\"op\": \"%s\", \"name\": ", i ? "," : "", qn_ops[op->code].name);
     qn_print_json_string(op->out->name);
     printf(", \"weights\": %" PRId64 ", \"weight_bits\": %" PRId64 ", \"side_bits\": %" PRId64
-           ", \"code_bytes\": %" PRId64 "}",
-           l->weights, l->weight_bits, l->side_bits, l->code_bytes);
+           ", \"code_bytes\": %" PRId64 ", \"stored\": \"%s\"}",
+           l->weights, l->weight_bits, l->side_bits, l->code_bytes, qn_stored_as(l));
   }
   printf("]}\n");
 }

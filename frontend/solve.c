@@ -31,9 +31,9 @@ enum { CODERS = sizeof coders / sizeof coders[0] };
 
 /* How all layers are stored, and what that takes. */
 typedef struct {
-  const coder *coder; /* NULL: all raw */
-  const bool *raw;    /* by layer: not coded; NULL: all are */
-  int64_t work;       /* of init, instructions, about */
+  const coder *coder;      /* NULL: all raw */
+  const qn_weights *forms; /* by layer: raw or coded; NULL: all are coded */
+  int64_t work;            /* of init, instructions, about */
   qn_object object;
 } solution;
 
@@ -78,7 +78,11 @@ static bool fits(const qn_budgets *b, int64_t flash, int64_t ram) {
 static void set_form(const solution *form, qn_compile_options *options) {
   options->weights = form->coder ? QN_WEIGHTS_CODED : QN_WEIGHTS_RAW;
   options->codec = form->coder ? qn_find_codec(form->coder->name) : NULL;
-  options->keep_raw = form->raw;
+  options->forms = form->forms;
+}
+
+static bool is_coded(const solution *form, int layer) {
+  return form->coder && !(form->forms && form->forms[layer] == QN_WEIGHTS_RAW);
 }
 
 static qn_status compile_as(const solver *s, solution *form) {
@@ -86,8 +90,8 @@ static qn_status compile_as(const solver *s, solution *form) {
   set_form(form, &options);
   options.emit = QN_EMIT_OBJ;
   form->work = 0;
-  for (int l = 0; form->coder && l < s->layers; l++)
-    if (!form->raw || !form->raw[l]) form->work += s->size[l] * form->coder->work;
+  for (int l = 0; l < s->layers; l++)
+    if (is_coded(form, l)) form->work += s->size[l] * form->coder->work;
   return qn_compile(s->m, &options, &form->object);
 }
 
@@ -194,16 +198,17 @@ static void keep_frontier(solver *s) {
   s->count = kept;
 }
 
-/* The layers that stay raw. */
-static const bool *raw_layers(const solver *s, const choice *c) {
+/* The layers that are coded; others stay raw. */
+static const qn_weights *choose_forms(const solver *s, const choice *c) {
   const table *t = &s->tables[c->table];
-  bool *raw = qn_alloc(&s->m->arena, (size_t)s->layers + 1);
+  qn_weights *forms = qn_alloc(&s->m->arena, ((size_t)s->layers + 1) * sizeof *forms);
   int64_t units = c->units;
   for (int l = s->layers - 1; l >= 0; l--) {
-    raw[l] = !t->takes[(size_t)l * ((size_t)s->units + 1) + (size_t)units];
-    if (!raw[l]) units -= units_of(s, l);
+    if (!t->takes[(size_t)l * ((size_t)s->units + 1) + (size_t)units]) continue;
+    forms[l] = QN_WEIGHTS_CODED;
+    units -= units_of(s, l);
   }
-  return raw;
+  return forms;
 }
 
 /* ------------------------------------------------------------------ telling */
@@ -225,9 +230,8 @@ static void print_solution(const solver *s, const solution *best) {
   const qn_object *o = &best->object;
   for (const qn_op *op = s->f->first; op; op = op->next, l++) {
     if (!s->size[l]) continue;
-    bool coded = best->coder && !(best->raw && best->raw[l]);
     fprintf(stderr, "solver: %-*s %-10s %9" PRId64 " bytes in %" PRId64 "\n", width, op->out->name,
-            coded ? best->coder->name : "raw", s->size[l], constants_of(best, l));
+            is_coded(best, l) ? best->coder->name : "raw", s->size[l], constants_of(best, l));
   }
   fprintf(stderr, "solver: %s: flash %" PRId64 ", RAM %" PRId64 "\n",
           fits(s->budgets, o->flash_bytes, qn_ram_of(o)) ? "chosen" : "nothing fits; nearest",
@@ -263,7 +267,7 @@ static qn_status try_choices(solver *s, solution *best) {
     const choice *c = find_fitting(s);
     if (!c || c->table < 0) return QN_OK;
     table *t = &s->tables[c->table];
-    solution next = {.coder = t->all.coder, .raw = raw_layers(s, c)};
+    solution next = {.coder = t->all.coder, .forms = choose_forms(s, c)};
     int64_t flash = c->flash, ram = c->ram;
     QN_TRY(compile_as(s, &next));
     keep_better(s, best, &next);

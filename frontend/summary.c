@@ -8,16 +8,16 @@
 #include <string.h>
 #include "command.h"
 
-enum { OP, NAME, SHAPE, MACS, WEIGHTS, CONTRACT, KERNEL, PLACE, COLUMNS };
+enum { OP, NAME, SHAPE, MACS, WEIGHTS, CONTRACT, KERNEL, PLACE, STORED, COLUMNS };
 
 typedef struct {
   const char *cell[COLUMNS];
 } row;
 
-static const char *const titles[COLUMNS] = {"op",      "name",     "shape",  "MACs",
-                                            "weights", "contract", "kernel", "memory"};
-static const char *const keys[COLUMNS] = {"op",           "name",     "shape",  "macs",
-                                          "weight_bytes", "contract", "kernel", "memory"};
+static const char *const titles[COLUMNS] = {"op",       "name",   "shape",  "MACs",  "weights",
+                                            "contract", "kernel", "memory", "stored"};
+static const char *const keys[COLUMNS] = {"op",       "name",   "shape",  "macs",  "weight_bytes",
+                                          "contract", "kernel", "memory", "stored"};
 
 static bool is_number(int column) { return column == MACS || column == WEIGHTS || column == PLACE; }
 
@@ -60,14 +60,21 @@ static const char *place_of(qn_arena *a, const qn_func *f, const qn_op *op, int6
   return "constant";
 }
 
+const char *qn_stored_as(const qn_layer_size *l) {
+  static const char *const names[] = {"raw", "coded", "stream", "auto"};
+  return l->weights ? names[l->stored] : "-";
+}
+
 static row describe(qn_arena *a, const qn_func *f, const qn_op *op, const qn_object *object,
-                    const char *kernel) {
+                    int number) {
+  const char *kernel = object->kernels[number];
   const qn_type *t = &op->out->type;
   qn_type plain = qn_make_type(t->elem, t->rank, t->dim);
   return (row){{qn_ops[op->code].name, op->out->name, qn_type_text(a, &plain),
                 qn_format(a, "%" PRId64, qn_macs(op)),
                 qn_format(a, "%" PRId64, qn_layer_weights(op)), contract_of(op),
-                *kernel ? kernel : "-", place_of(a, f, op, object->plan_offset)}};
+                *kernel ? kernel : "-", place_of(a, f, op, object->plan_offset),
+                qn_stored_as(&object->layers[number])}};
 }
 
 int64_t qn_total_macs(const qn_func *f) {
@@ -81,7 +88,10 @@ int64_t qn_total_macs(const qn_func *f) {
 static void print_row(const row *r, const int *width) {
   for (int c = 0; c < COLUMNS; c++) {
     int left = is_number(c) ? width[c] : -width[c];
-    printf(c + 1 < COLUMNS ? "%*s  " : "%*s\n", left, r->cell[c]);
+    if (c + 1 < COLUMNS)
+      printf("%*s  ", left, r->cell[c]);
+    else
+      printf("%s\n", r->cell[c]);
   }
 }
 
@@ -99,6 +109,14 @@ static void print_totals(const char *path, const qn_func *f, const qn_object *o)
   printf("; stack at most %" PRId64 "\n", o->stack_bytes);
 }
 
+/* Why layers are not streamed that should be. */
+static void print_unstreamed(const qn_func *f, const qn_object *o) {
+  int i = 0;
+  for (const qn_op *op = f->first; op; op = op->next, i++)
+    if (o->layers[i].unstreamed)
+      printf("not streamed: %s, because %s\n", op->out->name, o->layers[i].unstreamed);
+}
+
 static void print_table(qn_arena *a, const char *path, const qn_func *f, const qn_object *object) {
   row title;
   int width[COLUMNS], count = 0;
@@ -108,7 +126,7 @@ static void print_table(qn_arena *a, const char *path, const qn_func *f, const q
   for (int c = 0; c < COLUMNS; c++) width[c] = (int)strlen(titles[c]);
   int i = 0;
   for (const qn_op *op = f->first; op; op = op->next, i++) {
-    rows[i] = describe(a, f, op, object, object->kernels[i]);
+    rows[i] = describe(a, f, op, object, i);
     for (int c = 0; c < COLUMNS; c++) {
       int size = (int)strlen(rows[i].cell[c]);
       if (size > width[c]) width[c] = size;
@@ -117,6 +135,7 @@ static void print_table(qn_arena *a, const char *path, const qn_func *f, const q
   print_row(&title, width);
   for (i = 0; i < count; i++) print_row(&rows[i], width);
   print_totals(path, f, object);
+  print_unstreamed(f, object);
 }
 
 /* ------------------------------------------------------------------ JSON */
@@ -145,7 +164,7 @@ static void print_json(qn_arena *a, const char *path, const qn_func *f, const qn
          o->stack_bytes, qn_total_macs(f));
   int i = 0;
   for (const qn_op *op = f->first; op; op = op->next, i++) {
-    row r = describe(a, f, op, o, o->kernels[i]);
+    row r = describe(a, f, op, o, i);
     printf("%s\n  {", i ? "," : "");
     for (int c = 0; c < COLUMNS; c++) {
       printf("%s\"%s\": ", c ? ", " : "", keys[c]);

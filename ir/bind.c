@@ -196,6 +196,7 @@ static void bind_int_window(const qn_op *op, qn_call *c, qn_kernel kernel) {
                          .contract = contract_of(op),
                          .per_channel = qn_count(type_of(op, 3)) > 1,
                          .long_sums = type_of(op, 2)->elem == QN_i64};
+  p.y_c = p.g.out_c;
   set_call(c, kernel, &p);
 }
 

@@ -104,7 +104,7 @@ QN_INLINE void conv2d_int(const qn_conv_i8_params *p, const void *const *in, voi
     for (at.y = 0; at.y < g->out_h; at.y++)
       for (at.x = 0; at.x < g->out_w; at.x++) {
         int32_t index = (at.n * g->out_h + at.y) * g->out_w + at.x;
-        pixel_int(p, in, at, qn_into(out, index * g->out_c, wide), scratch, wide);
+        pixel_int(p, in, at, qn_into(out, index * p->y_c, wide), scratch, wide);
       }
 }
 

@@ -47,7 +47,7 @@ QN_INLINE void channel_long(const qn_conv_i8_params *p, const void *const *in, w
                             int32_t channel, void *y) {
   const qn_window *g = &p->g;
   const int8_t *w = in[1];
-  int32_t x_channel = channel / (g->out_c / g->in_c);
+  int32_t x_channel = channel / (p->y_c / g->in_c);
   int64_t acc = 0;
   for (int32_t ky = at.rows.from; ky < at.rows.to; ky++)
     for (int32_t kx = at.columns.from; kx < at.columns.to; kx++) {
@@ -57,10 +57,10 @@ QN_INLINE void channel_long(const qn_conv_i8_params *p, const void *const *in, w
   qn_store_long(p, in, acc, channel, y);
 }
 
-/* acc[i] += the sum of channel first + i, modulo 2^32. */
-QN_INLINE void sum_channels(const qn_window *g, int32_t zero, const void *x, const int8_t *w,
-                            window at, int32_t first, int32_t count, uint32_t *acc, int32_t wide) {
-  int32_t multiplier = g->out_c / g->in_c;
+/* acc[i] += the sum of channel first + i, modulo 2^32; `multiplier` channels read the same input. */
+QN_INLINE void sum_channels(const qn_window *g, int32_t multiplier, int32_t zero, const void *x,
+                            const int8_t *w, window at, int32_t first, int32_t count, uint32_t *acc,
+                            int32_t wide) {
   for (int32_t ky = at.rows.from; ky < at.rows.to; ky++)
     for (int32_t kx = at.columns.from; kx < at.columns.to; kx++) {
       int32_t tap = at.origin + tap_offset(g, ky, kx);
@@ -82,7 +82,7 @@ QN_INLINE void channels_int(const qn_conv_i8_params *p, const void *const *in, w
     return;
   }
   for (int32_t i = 0; i < count; i++) acc[i] = bias ? (uint32_t)bias[first + i] : 0;
-  sum_channels(&p->g, p->x_zero, in[0], in[1], at, first, count, acc, wide);
+  sum_channels(&p->g, p->y_c / p->g.in_c, p->x_zero, in[0], in[1], at, first, count, acc, wide);
   qn_store_channels(p, in, acc, first, count, y, wide);
 }
 
@@ -100,7 +100,7 @@ QN_INLINE void depthwise_int(const qn_conv_i8_params *p, const void *const *in, 
     for (int32_t oy = 0; oy < g->out_h; oy++)
       for (int32_t ox = 0; ox < g->out_w; ox++) {
         int32_t index = (n * g->out_h + oy) * g->out_w + ox;
-        void *y = qn_into(out, index * g->out_c, wide);
+        void *y = qn_into(out, index * p->y_c, wide);
         window at = find_window(g, n, oy, ox);
         if (is_whole(g, &at))
           pixel_int(p, in, whole_window(g, at.origin), y, wide);
@@ -125,7 +125,8 @@ QN_INLINE void channels_dynamic(const qn_conv_dynamic_params *p, const void *con
                                 qn_found_scale found, const int8_t *x, window at, int32_t first,
                                 int32_t count, float *y) {
   uint32_t acc[QN_BLOCK] = {0};
-  sum_channels(&p->g, found.zero, x, in[1], at, first, count, acc, 0);
+  const qn_window *g = &p->g;
+  sum_channels(g, g->out_c / g->in_c, found.zero, x, in[1], at, first, count, acc, 0);
   for (int32_t i = 0; i < count; i++)
     y[first + i] = qn_real_sum(p, in, found.scale, acc[i], first + i);
 }

@@ -37,6 +37,10 @@ typedef struct {
   int32_t contract;
   int32_t per_channel; /* 0: mul and shr have one element, 1: out_c elements */
   int32_t long_sums;   /* _i16: bias and sums are int64, not int32 */
+  /* Channels of a pixel of the result. g.out_c of them are computed, those of which weights, bias,
+   * scales and `out` are the first one's; with fewer than all, g.groups is 1. Depthwise: each input
+   * channel has y_c / in_c of them, and x is that of the first one computed. */
+  int32_t y_c;
 } qn_conv_i8_params;
 
 /* Of a real tensor that is quantized as it is read, with weights of int8. */
