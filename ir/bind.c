@@ -1,12 +1,10 @@
 /* An op as a call of a runtime kernel: which one, with which parameters, how much scratch, and
  * whether the result may take an operand's bytes.
  *
- * bind_<name>() serves the ops with <name> in the `bind` column of ops.def. Dims are collapsed
- * where a kernel walks them generically, so that its inner loops are long: adjacent dims become one
- * when every stride of the outer equals the inner's stride times its size (both 0 included). */
-#include "ir.h"
+ * bind_<name>() serves the ops with <name> in the `bind` column of ops.def. */
 #include <math.h>
 #include <string.h>
+#include "strides.h"
 
 const char *const qn_kernel_names[QN_KERNEL_COUNT] = {
 #define QN_KERNEL(name, params) #name,
@@ -87,49 +85,11 @@ static scaling scaling_of(const qn_op *op) {
 
 /* ------------------------------------------------------------------ walks */
 
-/* Dims with up to two strides each. */
-typedef struct {
-  int rank;
-  int64_t dim[QN_MAX_RANK], a[QN_MAX_RANK], b[QN_MAX_RANK];
-} walk;
-
-/* Adds an inner dim, merged into the one before where the strides allow it. */
-static void push_dim(walk *w, int64_t dim, int64_t a, int64_t b) {
-  if (dim == 1) return;
-  int last = w->rank - 1;
-  if (last >= 0 && w->a[last] == a * dim && w->b[last] == b * dim) {
-    w->dim[last] *= dim;
-  } else {
-    last = w->rank++;
-    w->dim[last] = dim;
-  }
-  w->a[last] = a;
-  w->b[last] = b;
-}
-
-/* Right aligns: unused leading dims are 1, their strides 0. */
-static void align_walk(const walk *w, int32_t *dim, int32_t *a, int32_t *b) {
-  for (int i = 0; i < QN_KERNEL_RANK; i++) {
-    int from = i - (QN_KERNEL_RANK - w->rank);
-    dim[i] = from < 0 ? 1 : (int32_t)w->dim[from];
-    a[i] = from < 0 ? 0 : (int32_t)w->a[from];
-    if (b) b[i] = from < 0 ? 0 : (int32_t)w->b[from];
-  }
-}
-
-static void dense_strides(const qn_type *t, int64_t *out) {
-  int64_t stride = 1;
-  for (int i = t->rank - 1; i >= 0; i--) {
-    out[i] = stride;
-    stride *= t->dim[i];
-  }
-}
-
 static qn_broadcast broadcast_of(const qn_op *op) {
   const qn_type *y = &op->out->type;
   int64_t stride[2][QN_MAX_RANK];
-  for (int k = 0; k < 2; k++) dense_strides(type_of(op, k), stride[k]);
-  walk w = {0};
+  for (int k = 0; k < 2; k++) qn_dense_strides(type_of(op, k), stride[k]);
+  qn_walk w = {0};
   for (int i = 0; i < y->rank; i++) {
     int64_t step[2];
     for (int k = 0; k < 2; k++) {
@@ -137,10 +97,10 @@ static qn_broadcast broadcast_of(const qn_op *op) {
       int at = i - (y->rank - t->rank);
       step[k] = at < 0 || t->dim[at] == 1 ? 0 : stride[k][at];
     }
-    push_dim(&w, y->dim[i], step[0], step[1]);
+    qn_push_dim(&w, y->dim[i], step[0], step[1]);
   }
   qn_broadcast out;
-  align_walk(&w, out.dim, out.a_stride, out.b_stride);
+  qn_align_walk(&w, out.dim, out.a_stride, out.b_stride);
   return out;
 }
 
@@ -151,12 +111,12 @@ static qn_reduction reduction_of(const qn_op *op) {
   for (int i = 0; i < axes->count; i++)
     gone[axes->at[i] < 0 ? axes->at[i] + x->rank : axes->at[i]] = true;
   int64_t stride[QN_MAX_RANK];
-  dense_strides(x, stride);
-  walk keep = {0}, sum = {0};
-  for (int i = 0; i < x->rank; i++) push_dim(gone[i] ? &sum : &keep, x->dim[i], stride[i], 0);
+  qn_dense_strides(x, stride);
+  qn_walk keep = {0}, sum = {0};
+  for (int i = 0; i < x->rank; i++) qn_push_dim(gone[i] ? &sum : &keep, x->dim[i], stride[i], 0);
   qn_reduction out;
-  align_walk(&keep, out.keep_dim, out.keep_stride, NULL);
-  align_walk(&sum, out.sum_dim, out.sum_stride, NULL);
+  qn_align_walk(&keep, out.keep_dim, out.keep_stride, NULL);
+  qn_align_walk(&sum, out.sum_dim, out.sum_stride, NULL);
   return out;
 }
 
@@ -520,28 +480,28 @@ static void bind_slice(const qn_op *op, qn_call *c) {
   const qn_type *x = type_of(op, 0), *y = &op->out->type;
   const qn_list *steps = &op->a.slice.step;
   int64_t stride[QN_MAX_RANK], offset = 0;
-  dense_strides(x, stride);
-  walk w = {0};
+  qn_dense_strides(x, stride);
+  qn_walk w = {0};
   for (int i = 0; i < x->rank; i++) {
     offset += op->a.slice.begin.at[i] * stride[i];
-    push_dim(&w, y->dim[i], stride[i] * (steps->count ? steps->at[i] : 1), 0);
+    qn_push_dim(&w, y->dim[i], stride[i] * (steps->count ? steps->at[i] : 1), 0);
   }
   qn_strided_copy_params p = {.elem_bytes = elem_bytes(x), .offset = (int32_t)offset};
-  align_walk(&w, p.dim, p.stride, NULL);
+  qn_align_walk(&w, p.dim, p.stride, NULL);
   set_call(c, QN_KERNEL_strided_copy, &p);
 }
 
 static void bind_transpose(const qn_op *op, qn_call *c) {
   const qn_type *x = type_of(op, 0);
   int64_t stride[QN_MAX_RANK];
-  dense_strides(x, stride);
-  walk w = {0};
+  qn_dense_strides(x, stride);
+  qn_walk w = {0};
   for (int i = 0; i < x->rank; i++) {
     int32_t from = op->a.transpose.perm.at[i];
-    push_dim(&w, x->dim[from], stride[from], 0);
+    qn_push_dim(&w, x->dim[from], stride[from], 0);
   }
   qn_strided_copy_params p = {.elem_bytes = elem_bytes(x)};
-  align_walk(&w, p.dim, p.stride, NULL);
+  qn_align_walk(&w, p.dim, p.stride, NULL);
   set_call(c, QN_KERNEL_strided_copy, &p);
 }
 
