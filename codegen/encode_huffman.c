@@ -11,9 +11,10 @@ enum {
   INTEGERS_8 = 3,
   MOST_ONES = 31, /* Rice codes */
   MOST_LOW = 24,
-  BASES = 64,
-  ZERO_BITS = 3,        /* that a zero takes where it is rare, about */
-  PREDICTION_CODE = 220 /* bytes of code that predicting takes, about */
+  BASES = 32,
+  ZERO_BITS = 3,         /* that a zero takes where it is rare, about */
+  PREDICTION_CODE = 170, /* bytes of code that predicting takes, about */
+  PEAK_CODE = 50
 };
 
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
   bool predicted, peaks; /* of weights */
   int way_count;
   qn_prediction ways[3];
+  double bits[3][2]; /* of each way, without and with peaks */
   qn_prediction p;
   int8_t *distance; /* of each weight, by rows */
   uint32_t *peak;   /* of each row; cols: none */
@@ -131,7 +133,7 @@ static bool measure_way(tensor *x, const uint8_t *image, uint64_t count[QN_HUFFM
 static bool lags_fit(const qn_prediction *p, const qn_coded_tensor *t) {
   for (uint32_t i = 0; i < p->lags; i++)
     if (p->lag[i] > t->offset) return false;
-  return true;
+  return t->cols / p->phase <= 1 + QN_HUFFMAN_PHASES;
 }
 
 /* Bits of a peak's place; of zero rows that is cols. */
@@ -142,41 +144,61 @@ static uint32_t place_bits(const qn_coded_tensor *t) {
   return bit_length(most);
 }
 
-/* Takes the best of the ways before `end`; returns the bits of the best one, about. */
-static double choose_way(tensor *x, const uint8_t *image, int end) {
+/* Bits that each way takes, without and with peaks, about; INFINITY where it cannot be. */
+static void measure_ways(tensor *x, const uint8_t *image) {
   const qn_coded_tensor *t = x->from;
-  const qn_prediction *ways = x->ways;
-  tensor best = *x;
-  double least = INFINITY;
   uint64_t symbols[QN_HUFFMAN_SYMBOLS];
-  for (int way = 0; way < end; way++) {
-    if (!lags_fit(&ways[way], t)) continue;
-    for (int peaks = 0; peaks <= (qn_has_peaks(t) && t->cols > 1); peaks++) {
-      x->p = ways[way];
+  bool has_peaks = qn_has_peaks(t) && t->cols > 1;
+  for (int way = 0; way < x->way_count; way++) {
+    for (int peaks = 0; peaks <= 1; peaks++) {
+      x->p = x->ways[way];
       x->predicted = way > 0;
       x->peaks = peaks;
+      x->bits[way][peaks] = INFINITY;
+      if (!lags_fit(&x->p, t) || (peaks && !has_peaks)) continue;
       if (!measure_way(x, image, symbols)) continue;
       double bits = histogram_bits(symbols) + (peaks ? t->rows * (1.0 + place_bits(t)) : 0);
-      if (way) bits += 20 * (1 + (t->cols - 1) / ways[way].phase);
-      if (bits >= least) continue;
-      least = bits;
-      best = *x;
+      if (way) bits += 20 * (1 + (t->cols - 1) / x->p.phase);
+      x->bits[way][peaks] = bits;
     }
   }
-  *x = best;
-  (void)measure_way(x, image, symbols);
-  return least;
 }
 
-/* Predictions are for all tensors, where they pay for their code, or for none. */
+/* The best of the allowed ways; returns its bits. */
+static double choose_way(tensor *x, bool predicted, bool peaks) {
+  int best = 0, best_peaks = 0;
+  for (int way = 0; way < (predicted ? x->way_count : 1); way++) {
+    for (int p = 0; p <= peaks; p++) {
+      if (x->bits[way][p] >= x->bits[best][best_peaks]) continue;
+      best = way;
+      best_peaks = p;
+    }
+  }
+  x->p = x->ways[best];
+  x->predicted = best > 0;
+  x->peaks = best_peaks;
+  return x->bits[best][best_peaks];
+}
+
+static double choose_all(tensor *x, int count, bool predicted, bool peaks) {
+  double bits = 0;
+  for (int i = 0; i < count; i++)
+    if (x[i].kind == QN_CODED_WEIGHTS) bits += choose_way(&x[i], predicted, peaks);
+  return bits;
+}
+
+/* Predictions and peaks are for all tensors, where they pay for their code, or for none. */
 static void choose_ways(tensor *x, int count, const uint8_t *image) {
-  double gain = 0;
+  uint64_t symbols[QN_HUFFMAN_SYMBOLS];
   for (int i = 0; i < count; i++)
-    if (x[i].kind == QN_CODED_WEIGHTS) gain += choose_way(&x[i], image, 1);
+    if (x[i].kind == QN_CODED_WEIGHTS) measure_ways(&x[i], image);
+  double all = choose_all(x, count, true, true);
+  bool predicted = choose_all(x, count, false, true) - all >= 8 * PREDICTION_CODE;
+  all = choose_all(x, count, predicted, true);
+  bool peaks = choose_all(x, count, predicted, false) - all >= 8 * PEAK_CODE;
+  (void)choose_all(x, count, predicted, peaks);
   for (int i = 0; i < count; i++)
-    if (x[i].kind == QN_CODED_WEIGHTS) gain -= choose_way(&x[i], image, x[i].way_count);
-  for (int i = 0; i < count && gain < 8 * PREDICTION_CODE; i++)
-    if (x[i].kind == QN_CODED_WEIGHTS) choose_way(&x[i], image, 1);
+    if (x[i].kind == QN_CODED_WEIGHTS) (void)measure_way(&x[i], image, symbols);
 }
 
 static void count_rows(tensor *x, bool zeros) {
@@ -274,7 +296,7 @@ static uint32_t number_width(const tensor *x, int count) {
     const qn_coded_tensor *t = x[i].from;
     all |= x[i].kind == QN_CODED_WEIGHTS ? t->rows | t->cols : t->bytes / t->elem_bytes;
     if (!x[i].predicted) continue;
-    for (uint32_t j = 0; j < x[i].p.lags; j++) all |= x[i].p.lag[j];
+    for (uint32_t j = 0; j < x[i].p.lags; j++) all |= ONE + x[i].p.lag[j];
   }
   return bit_length(all);
 }
@@ -295,12 +317,17 @@ static void put_table(writer *w, const uint8_t length[QN_HUFFMAN_SYMBOLS],
   for (; next < 1u << QN_HUFFMAN_LONGEST; next++) put(w, 0, 8);
 }
 
+/* All but the first. */
+static uint32_t predicted_phases(const tensor *x) {
+  return x->predicted ? x->from->cols / x->p.phase - 1 : 0;
+}
+
 static void put_prediction(writer *w, const tensor *x) {
-  uint32_t phases = x->predicted ? x->from->cols / x->p.phase - 1 : 0;
-  put(w, phases, 6);
-  for (uint32_t i = 0; phases > 0 && i < QN_CODEC_LAGS; i++) put_number(w, x->p.lag[i]);
+  uint32_t phases = predicted_phases(x);
+  for (uint32_t i = 0; phases > 0 && i < QN_CODEC_LAGS; i++)
+    put_number(w, ONE + (i < x->p.lags ? x->p.lag[i] : 1));
   for (uint32_t phase = 1; phase <= phases; phase++)
-    for (uint32_t i = 0; i < QN_CODEC_LAGS; i++) put(w, (uint32_t)(x->p.factor[phase][i] + 16), 5);
+    for (uint32_t i = 0; i < QN_CODEC_LAGS; i++) put(w, (uint32_t)(ONE - x->p.factor[phase][i]), 5);
 }
 
 static void put_row(writer *w, const tensor *x, uint32_t r, uint32_t bits,
@@ -325,8 +352,8 @@ static void put_row(writer *w, const tensor *x, uint32_t r, uint32_t bits,
 }
 
 static void put_integers(writer *w, const tensor *x, uint32_t count) {
-  put(w, x->k, 6);
-  put(w, x->base, 6);
+  put(w, x->k, 5);
+  put(w, x->base, 5);
   for (uint32_t i = 0; i < count; i++) {
     uint32_t ones = folded(x, i) >> x->k;
     put(w, (1u << ones) - 1, ones);
@@ -338,9 +365,9 @@ static void put_integers(writer *w, const tensor *x, uint32_t count) {
 static void put_weights(writer *w, const tensor *x, const qn_huffman_tables *tables,
                         uint32_t code[][QN_HUFFMAN_SYMBOLS], uint32_t features) {
   const qn_coded_tensor *t = x->from;
-  put(w, t->transposed, 1);
   uint32_t bits = place_bits(t);
   put(w, x->peaks ? bits + 1 : 0, 5);
+  put(w, predicted_phases(x), 5);
   if (features & QN_HUFFMAN_PREDICTED) put_prediction(w, x);
   for (uint32_t r = 0; r < t->rows; r++) put_row(w, x, r, bits, tables, code);
 }
@@ -356,6 +383,7 @@ static void put_tensor(writer *w, const tensor *x, const tensor *before,
   const qn_coded_tensor *t = x->from;
   bool is_weights = x->kind == QN_CODED_WEIGHTS;
   bool new_size = is_weights || !before || rows_of(before) != rows_of(x);
+  if (features & QN_HUFFMAN_TRANSPOSED) put(w, is_weights && t->transposed, 1);
   put(w, new_size, 1);
   put(w, x->kind, 2);
   if (new_size) put_number(w, rows_of(x));
@@ -391,10 +419,19 @@ static uint32_t find_features(const tensor *x, int count, uint32_t width, int nu
   for (int i = 0; i < count; i++) {
     if (x[i].kind == QN_CODED_WEIGHTS && x[i].from->transposed) features |= QN_HUFFMAN_TRANSPOSED;
     if (x[i].predicted) features |= QN_HUFFMAN_PREDICTED;
+    if (x[i].peaks) features |= QN_HUFFMAN_PEAKS;
     if (x[i].kind != QN_CODED_WEIGHTS) features |= QN_HUFFMAN_INTEGERS;
     if (x[i].kind == QN_CODED_MULTIPLIERS) features |= QN_HUFFMAN_MULTIPLIERS;
   }
   return features;
+}
+
+static void reverse_bytes(uint8_t *first, uint8_t *end) {
+  while (first < end) {
+    uint8_t byte = *first;
+    *first++ = *--end;
+    *end = byte;
+  }
 }
 
 bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
@@ -421,14 +458,20 @@ bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stre
   w.pos = 8 * ((uint64_t)1 << tables.number_bits << QN_HUFFMAN_LONGEST);
   out->table_bytes = w.pos / 8;
   qn_coded_image *next = qn_list_images(a, tensors, count, image, out);
-  for (int i = 0; i < count; i++) {
-    bool first = qn_begins_image(tensors, i);
-    if (first) w.pos = 8 * (uint64_t)(qn_put_image(w.at, w.at + (w.pos + 7) / 8, next++) - w.at);
-    uint64_t before = w.pos;
-    put_tensor(&w, &x[i], first ? NULL : &x[i - 1], &tables, code, out->features);
-    tensors[i].coded_bits = w.pos - before;
+  for (int i = 0; i < count;) {
+    uint8_t *start = w.at + w.pos / 8;
+    const tensor *before = NULL;
+    do {
+      uint64_t pos = w.pos;
+      put_tensor(&w, &x[i], before, &tables, code, out->features);
+      tensors[i].coded_bits = w.pos - pos;
+      before = &x[i++];
+    } while (i < count && !qn_begins_image(tensors, i));
+    uint8_t *end = w.at + (w.pos + 7) / 8;
+    reverse_bytes(start, end);
+    w.pos = 8 * (uint64_t)(qn_put_image(w.at, end, next++) - w.at);
   }
   out->bytes = w.at;
-  out->size = (size_t)(w.pos + 7) / 8 + 3;
+  out->size = (size_t)w.pos / 8;
   return true;
 }

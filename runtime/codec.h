@@ -47,7 +47,9 @@ enum {
   QN_HUFFMAN_TRANSPOSED = 1 << 7,
   QN_HUFFMAN_PREDICTED = 1 << 8,
   QN_HUFFMAN_MULTIPLIERS = 1 << 9,
-  QN_HUFFMAN_INTEGERS = 1 << 10 /* any kind but weights */
+  QN_HUFFMAN_INTEGERS = 1 << 10, /* any kind but weights */
+  QN_HUFFMAN_PEAKS = 1 << 11,
+  QN_HUFFMAN_PHASES = 31 /* at most, behind the first */
 };
 
 /* Features of codec range. */
