@@ -148,7 +148,7 @@ static qn_op *become(site *s, qn_opcode code, qn_value *const *in, int count) {
 }
 
 /* An op in front of the site's: type's dims, y's element with quantization q, named after the
- * result. */
+ * result. It clamps nothing that its element can be. */
 static qn_op *add_before(site *s, qn_opcode code, qn_value *const *in, int count,
                          const qn_type *type, const qn_quant *q) {
   const char *name = qn_format(&s->m->arena, "%s.%s", s->op->out->name, qn_ops[code].name);
@@ -157,6 +157,11 @@ static qn_op *add_before(site *s, qn_opcode code, qn_value *const *in, int count
   op->out->type = *type;
   op->out->type.elem = s->y->elem;
   op->out->type.q = *q;
+  int32_t *bounds = attr(op, "clamp");
+  if (bounds) {
+    bounds[0] = s->least;
+    bounds[1] = s->most;
+  }
   return op;
 }
 
