@@ -81,13 +81,21 @@ static const qn_op *find_result(const qn_func *f, const char *name) {
   return NULL;
 }
 
+/* Both have the same op, of operands and result of the same shapes: what a pass may compare. A
+ * bias may be there or not. */
+static bool are_alike(const qn_op *a, const qn_op *b) {
+  if (a->code != b->code || !qn_same_shape(&a->out->type, &b->out->type)) return false;
+  for (int i = 0; i < 2 && i < a->in_count && i < b->in_count; i++)
+    if (!qn_same_shape(&a->in[i]->type, &b->in[i]->type)) return false;
+  return true;
+}
+
 /* insert-qdq gives a layer's name to its stored value, or to the real value of that. */
 const qn_op *qn_twin_of(const qn_func *teacher, const qn_func *f, const qn_op *op) {
   const qn_value *v = op->out;
   for (int i = 0; i < 3; i++) {
     const qn_op *twin = find_result(teacher, v->name);
-    if (twin && twin->code == op->code && qn_same_shape(&twin->out->type, &op->out->type))
-      return twin;
+    if (twin && are_alike(twin, op)) return twin;
     const qn_op *user = qn_only_user(f, v);
     bool names = user && (user->code == QN_OP_quantize || user->code == QN_OP_dequantize);
     if (!names) return NULL;
