@@ -96,8 +96,8 @@ qn_status qn_check_budgets(const qn_budgets *budgets, qn_module *m, const qn_fun
                            const qn_compile_options *options, const qn_object *object) QN_MUST_CHECK;
 
 /* -- solve.c */
-/* Compiles the planned m, its main function f, with the weights of each layer raw or coded so that
- * it fits the budgets and init takes the least time. Sets options' weights, codec and forms
+/* Compiles the planned m, its main function f, with the weights of each layer raw, coded or streamed
+ * so that it fits the budgets and decoding takes the least time. Sets options' weights, codec and forms
  * accordingly; any_size: optimize, too, where nothing fits otherwise. Where nothing fits at all,
  * *out is what comes nearest. tell: prints the frontier and the choice to standard error. */
 qn_status qn_solve_weights(const qn_budgets *budgets, qn_module *m, const qn_func *f, bool tell,
