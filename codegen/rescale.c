@@ -4,7 +4,8 @@
  * and rounding to nearest never decrease, and neither does a multiplier >= 0. Two monotone
  * functions into low..high are equal everywhere iff for each value k the smallest accumulator T(k)
  * that gives at least k is the same: iff the multiply-add gives >= k at T(k) and < k at T(k) - 1.
- * That is at most 2 * 255 evaluations, not 2^32.
+ * That is at most 2 * 255 evaluations, not 2^32. The form signed with a negative offset steps down
+ * from -1 to 0, so both sides of that step have conditions of their own.
  *
  * For a given scale each such condition bounds the offset from one side:
  *   fma     T*scale + offset >= k - 1/2 > (T-1)*scale + offset
@@ -16,7 +17,7 @@
 #include <math.h>
 #include "../runtime/fixed.h"
 
-enum { MOST_CONDITIONS = 512, SCALE_STEPS = 40 };
+enum { MOST_CONDITIONS = 516, SCALE_STEPS = 40 };
 
 /* The result for acc must be at least k, or below it. */
 typedef struct {
@@ -28,6 +29,7 @@ typedef struct {
   const qn_rescaling *r;
   qn_rescale form;
   bool fused;
+  int64_t low, high; /* accumulators that can occur: within int32 */
   condition at[MOST_CONDITIONS];
   int count;
 } proof;
@@ -94,14 +96,29 @@ static void add_condition(proof *p, int64_t acc, int32_t k, bool at_least) {
   p->at[p->count++] = (condition){(int32_t)acc, k, at_least};
 }
 
+/* The result for acc must be at least, at most what the contract gives, as far as no clamp sees to
+ * that. */
+static void add_value(proof *p, int64_t acc, bool at_least, bool at_most) {
+  int32_t k = contract_value(p->r, (int32_t)acc);
+  if (at_least && k > p->r->low) add_condition(p, acc, k, true);
+  if (at_most && k < p->r->high) add_condition(p, acc, k + 1, false);
+}
+
+static void bound_accumulators(proof *p) {
+  bool wraps = p->r->acc_low < INT32_MIN || p->r->acc_high > INT32_MAX;
+  p->low = wraps ? INT32_MIN : p->r->acc_low;
+  p->high = wraps ? INT32_MAX : p->r->acc_high;
+}
+
 static void collect(proof *p) {
   const qn_rescaling *r = p->r;
-  int64_t low = r->acc_low, high = r->acc_high;
-  if (low < INT32_MIN || high > INT32_MAX) low = INT32_MIN, high = INT32_MAX;
+  int64_t low = p->low, high = p->high;
   double m = real_multiplier(r);
   int32_t k0 = contract_value(r, (int32_t)low), k1 = contract_value(r, (int32_t)high);
-  if (k0 > r->low) add_condition(p, low, k0, true);
-  if (k1 < r->high) add_condition(p, high, k1 + 1, false);
+  add_value(p, low, true, false);
+  add_value(p, high, false, true);
+  if (p->form == QN_RESCALE_signed && low < 0 && high >= 0)
+    for (int64_t acc = -1; acc <= 0; acc++) add_value(p, acc, true, true);
   for (int32_t k = k0 + 1; k <= k1; k++) {
     double guess = fmin(fmax(((double)(k - r->zero) - 0.5) / m, (double)low), (double)high);
     int64_t t = find_threshold(r, k, low, high, (int64_t)guess);
@@ -146,7 +163,7 @@ static qn_multiply_add split_offset(const proof *p, float scale, double offset) 
   qn_multiply_add m = {scale, (float)offset, 0};
   if (p->form == QN_RESCALE_signed || scale == 0) return m;
   double shift = nearbyint(offset / (double)scale);
-  double low = (double)p->r->acc_low + shift, high = (double)p->r->acc_high + shift;
+  double low = (double)p->low + shift, high = (double)p->high + shift;
   if (fabs(shift) > 1 << 30 || low < INT32_MIN || high > INT32_MAX) return m;
   m.shift = (int32_t)shift;
   m.offset = (float)(offset - shift * (double)scale);
@@ -168,6 +185,7 @@ static bool try_scale(const proof *p, float scale, qn_multiply_add *out) {
 bool qn_prove_rescale(const qn_rescaling *r, qn_rescale form, bool fused, qn_multiply_add *out) {
   proof p = {.r = r, .form = form, .fused = fused};
   if (!is_monotone(r)) return false;
+  bound_accumulators(&p);
   collect(&p);
   *out = (qn_multiply_add){0, 0, 0};
   if (holds(&p, *out)) return true;

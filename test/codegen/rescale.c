@@ -74,6 +74,23 @@ static void check_reach(void) {
   printf("reach: %s\n", accepted > 190 ? "nearly all" : "few");
 }
 
+/* Sums that exceed int32 wrap: any accumulator occurs, and no shift moves one beyond the ends. */
+static void check_wrapping(void) {
+  int accepted = 0;
+  for (int i = 0; i < 40; i++) {
+    qn_rescaling r = make(QN_CONTRACT_tflite, -128, -128);
+    r.acc_low = INT32_MAX - pick(0, 1 << 20); /* the excess is less than the offset, 128 steps or more */
+    r.acc_high = INT32_MAX + (int64_t)pick(1, 500);
+    qn_multiply_add m;
+    if (!qn_prove_rescale(&r, QN_RESCALE_fma, fused, &m)) continue;
+    accepted++;
+    compare(&r, QN_RESCALE_fma, m, INT32_MIN, INT32_MIN + 60000ll);
+    compare(&r, QN_RESCALE_fma, m, -60000, 60000);
+    compare(&r, QN_RESCALE_fma, m, INT32_MAX - 60000, INT32_MAX);
+  }
+  printf("wrapping: %s\n", accepted > 20 ? "most" : "few");
+}
+
 /* Left shifts wrap, and multipliers of 1 or more leave int32: not for these forms. */
 static void check_refusals(void) {
   qn_multiply_add m;
@@ -130,6 +147,7 @@ static void check_all(void) {
   check_contract("mulhi", QN_CONTRACT_mulhi, 40);
   check_contract("float", QN_CONTRACT_float, 40);
   check_reach();
+  check_wrapping();
   check_refusals();
   check_adds();
   qn_add_i8_params huge = make_add();
