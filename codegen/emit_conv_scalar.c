@@ -76,15 +76,16 @@ static bool stretches_fit(const int8_t *w, int32_t run, int32_t taps) {
   return true;
 }
 
-/* The most taps of a run, of all channels; 64 taps always fit: 64 * 128 * 128 = 2^20 only if all of
- * them are -128, so 62 (a multiple of the round's 2) is the last resort. */
+/* The most taps of a run, of all channels, in equal parts as far as even numbers allow. 64 taps
+ * make 64 * 128 * 128 = 2^20 if all of them are -128, so 62 (a multiple of the round's 2) always
+ * fit. */
 static int32_t most_taps(const qn_tiles *s, const int8_t *w) {
   int32_t run = s->p.run_elems, taps = run;
   int64_t runs = (int64_t)s->p.g.out_c * runs_of(s);
   for (int64_t i = 0; i < runs; i++)
     while (!stretches_fit(w + i * run, run, taps)) {
       int32_t parts = (run + taps - 1) / taps + 1;
-      taps = ((run + parts - 1) / parts + 1) / 2 * 2;
+      taps = least(((run + parts - 1) / parts + 1) / 2 * 2, taps - 2);
       if (taps <= 62) return 62;
     }
   return taps;
@@ -119,13 +120,13 @@ static int32_t plan_small(qn_unit *u, const qn_call *call, qn_tiles *s, const in
   return fits(u, call, s, w) ? 0 : -1;
 }
 
-static int32_t parts_of(const qn_tiles *s, int32_t taps) {
-  return runs_of(s) * ((s->run_taps + taps - 1) / taps);
+static int64_t parts_of(const qn_tiles *s, int32_t taps) {
+  return (int64_t)runs_of(s) * ((s->run_taps + taps - 1) / taps);
 }
 
+/* Totals begin without the lanes' starts; a lane that is not flushed has its own. */
 static void pack_64(const qn_unit *u, const qn_tiles *s, const qn_channel *c, unsigned char *to) {
-  int32_t starts = s->flush_taps ? parts_of(s, s->flush_taps) : 1;
-  qn_pack_scalar(u, &s->fixed, c, starts * (int32_t)LANE_START, to);
+  qn_pack_scalar(u, &s->fixed, c, s->flush_taps ? 0 : (int32_t)LANE_START, to);
 }
 
 static void pack_plain(const qn_unit *u, const qn_tiles *s, const qn_channel *c,
@@ -238,14 +239,16 @@ static void flush_64(qn_tile *t) {
 static void start_64(qn_tile *t, LLVMValueRef numbers) {
   (void)numbers;
   set_sums(t, t->at->channels / LANES_64 * t->at->tile, EVERY_LANE);
-  for (int32_t i = 0; t->totals && i < t->sum_count * LANES_64; i++)
-    qn_write(t->b, qn_i32(t->b, 0), qn_at(t->b, t->totals, 4 * i), 4);
+  if (!t->totals) return;
+  LLVMValueRef start = qn_i32(t->b, -parts_of(t->s, t->s->flush_taps) * LANE_START);
+  for (int32_t i = 0; i < t->sum_count * LANES_64; i++)
+    qn_write(t->b, start, qn_at(t->b, t->totals, 4 * i), 4);
 }
 
 static void start_32(qn_tile *t, LLVMValueRef numbers) {
   (void)numbers;
   set_sums(t, 2 * (t->at->channels / LANES_32) * t->at->tile, 0);
-  int64_t starts = (int64_t)parts_of(t->s, t->s->group) << 15;
+  int64_t starts = parts_of(t->s, t->s->group) << 15;
   for (int32_t i = 0; i < t->sum_count; i += 2) t->sum[i] = word(t->b, -starts);
 }
 

@@ -26,6 +26,7 @@ static bool channel_fits(const qn_call *call, const qn_unit *u, int32_t o, const
   int64_t start = (bias ? bias[o] : 0) - p.x_zero * sums.weights; /* less what may be in a sum */
   if (sums.low < INT32_MIN || sums.high > INT32_MAX || magnitude(start) > INT32_MAX / 2)
     return false;
+  if (sums.low - start < INT32_MIN || sums.high - start > INT32_MAX) return false;
   int64_t most = magnitude(sums.low) > sums.high ? magnitude(sums.low) : sums.high;
   int64_t product = (most * r.mul + (1 << 30)) >> 31;
   int64_t round = magnitude((int64_t)r.zero << r.shr) + (1 << r.shr);

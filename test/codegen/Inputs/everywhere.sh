@@ -37,7 +37,7 @@ board() {
   echo "MEMORY { CODE (rwx) : ORIGIN = $2, LENGTH = $3  DATA (rw) : ORIGIN = $4, LENGTH = $5 }" > memory.ld
   system="-fno-pic -T $here/board.ld $here/board.c"
 }
-system=$here/linux.c
+system="-DPAGES=1 $here/linux.c"
 vector="-cpu rv64,v=true,vext_spec=v1.0,vlen=${where#virt-}"
 case $where in
 "") ;;

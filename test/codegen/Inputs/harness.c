@@ -1,10 +1,12 @@
 /* Runs the compiled model `m` on samples, its inputs one after the other, until there are no more; the
  * outputs go out alike. Compiled with m.h for the sizes, linked with linux.c or board.c.
  *
- * init and run get a painted stack and memory of exactly the size in the header; what they take of the
- * stack is reported. Where the object has a self-test, it is run too. Exit status 0, or 2: init or run
- * failed, 3: something took more stack than the header says, 4: something wrote behind memory, 5: the
- * self-test failed. */
+ * init and run get a painted stack and painted memory of exactly the size in the header; what they take
+ * of the stack is reported. Tensors are aligned to their elements and no more. They end (every other one:
+ * begin) where a page does; where there are pages, the next (the one before) cannot be accessed, and
+ * inputs are read-only while the model runs. Where the object has a self-test, it is run too. Exit status
+ * 0, or 2: init or run failed, 3: something took more stack than the header says, 4: something wrote
+ * where it must not, 5: the self-test failed. */
 #include "harness.h"
 #include "m.h"
 #include "quern.h"
@@ -17,11 +19,12 @@ enum { OK, FAILED = 2, DEEP, OVERFLOWN, UNTRUE };
 #endif
 
 /* Every tensor of the model fits into TENSOR_BYTES. */
+enum { ROOM = (TENSOR_BYTES + PAGE - 1) / PAGE * PAGE };
 typedef struct {
-  _Alignas(16) unsigned char at[TENSOR_BYTES];
+  unsigned char before[PAGE], at[ROOM], behind[PAGE];
 } tensor;
 
-static tensor inputs[INPUTS], outputs[OUTPUTS];
+static _Alignas(PAGE) tensor inputs[INPUTS], outputs[OUTPUTS];
 static _Alignas(64) unsigned char memory[M_SELFTEST_BYTES + GUARD];
 static const void *input_list[INPUTS];
 static void *output_list[OUTPUTS];
@@ -60,10 +63,18 @@ static __attribute__((noinline)) int32_t measure(int32_t (*function)(void), uint
   return code;
 }
 
+static unsigned char *place(tensor *t, uint32_t index, uintptr_t bytes) {
+  return t->at + (index % 2 == 0 ? ROOM - bytes : 0);
+}
+
 static int read_inputs(void) {
-  for (uint32_t i = 0; i < m_model.input_count; i++)
-    if (!read_bytes(inputs[i].at, m_model.inputs[i].bytes)) return 0;
-  return 1;
+  int there = 1;
+  for (uint32_t i = 0; i < m_model.input_count; i++) {
+    protect(inputs[i].at, ROOM, MAY_READ | MAY_WRITE);
+    there &= read_bytes((void *)input_list[i], m_model.inputs[i].bytes);
+    protect(inputs[i].at, ROOM, MAY_READ);
+  }
+  return there;
 }
 
 static void report_number(uintptr_t n) {
@@ -77,35 +88,56 @@ static void report_number(uintptr_t n) {
   report(text + at, sizeof text - at);
 }
 
-static void guard(unsigned char *end) {
-  for (unsigned i = 0; i < GUARD; i++) end[i] = PAINT;
+static void paint(unsigned char *from, const unsigned char *to) {
+  for (; from < to; from++) *from = PAINT;
 }
 
-static int is_whole(const unsigned char *end) {
-  for (unsigned i = 0; i < GUARD; i++)
-    if (end[i] != PAINT) return 0;
+static int is_paint(const unsigned char *from, const unsigned char *to) {
+  for (; from < to; from++)
+    if (*from != PAINT) return 0;
   return 1;
 }
 
+static int is_whole(const tensor *t, const unsigned char *at, uintptr_t bytes) {
+  const unsigned char *from = PAGES ? t->at : t->before;
+  return is_paint(from, at) && is_paint(at + bytes, PAGES ? t->behind : t->behind + PAGE);
+}
+
+static void place_tensors(void) {
+  for (uint32_t i = 0; i < m_model.input_count; i++) {
+    input_list[i] = place(&inputs[i], i, m_model.inputs[i].bytes);
+    protect(inputs[i].before, PAGE, 0);
+    protect(inputs[i].behind, PAGE, 0);
+  }
+  for (uint32_t i = 0; i < m_model.output_count; i++) {
+    output_list[i] = place(&outputs[i], i, m_model.outputs[i].bytes);
+    paint(outputs[i].before, outputs[i].behind + PAGE);
+    protect(outputs[i].before, PAGE, 0);
+    protect(outputs[i].behind, PAGE, 0);
+  }
+}
+
 static int run_samples(uintptr_t *most) {
-  guard(memory + M_MEMORY_BYTES);
+  paint(memory, memory + M_MEMORY_BYTES + GUARD);
   if (measure(call_init, most) != QUERN_OK) return FAILED;
   while (read_inputs()) {
     if (measure(call_run, most) != QUERN_OK) return FAILED;
-    for (uint32_t i = 0; i < m_model.output_count; i++)
-      write_bytes(outputs[i].at, m_model.outputs[i].bytes);
+    for (uint32_t i = 0; i < m_model.output_count; i++) {
+      if (!is_whole(&outputs[i], output_list[i], m_model.outputs[i].bytes)) return OVERFLOWN;
+      write_bytes(output_list[i], m_model.outputs[i].bytes);
+    }
   }
-  return is_whole(memory + M_MEMORY_BYTES) ? OK : OVERFLOWN;
+  return is_paint(memory + M_MEMORY_BYTES, memory + M_MEMORY_BYTES + GUARD) ? OK : OVERFLOWN;
 }
 
 int run_all(void) {
   uintptr_t most = 0;
-  for (unsigned i = 0; i < INPUTS; i++) input_list[i] = inputs[i].at;
-  for (unsigned i = 0; i < OUTPUTS; i++) output_list[i] = outputs[i].at;
+  place_tensors();
   int status = run_samples(&most);
-  guard(memory + M_SELFTEST_BYTES);
+  paint(memory + M_SELFTEST_BYTES, memory + M_SELFTEST_BYTES + GUARD);
   if (status == OK && measure(call_selftest, &most) != QUERN_OK) status = UNTRUE;
-  if (status == OK && !is_whole(memory + M_SELFTEST_BYTES)) status = OVERFLOWN;
+  if (status == OK && !is_paint(memory + M_SELFTEST_BYTES, memory + M_SELFTEST_BYTES + GUARD))
+    status = OVERFLOWN;
   report_number(most);
   return status == OK && most > M_STACK_BYTES ? DEEP : status;
 }

@@ -6,11 +6,11 @@ void _start(void);
 void emulate_amx(void); /* amx.c */
 
 #if defined(__x86_64__)
-enum { SYS_READ = 0, SYS_WRITE = 1, SYS_EXIT = 60 };
+enum { SYS_READ = 0, SYS_WRITE = 1, SYS_EXIT = 60, SYS_MPROTECT = 10 };
 #elif defined(__arm__)
-enum { SYS_READ = 3, SYS_WRITE = 4, SYS_EXIT = 1 };
+enum { SYS_READ = 3, SYS_WRITE = 4, SYS_EXIT = 1, SYS_MPROTECT = 125 };
 #else
-enum { SYS_READ = 63, SYS_WRITE = 64, SYS_EXIT = 93 };
+enum { SYS_READ = 63, SYS_WRITE = 64, SYS_EXIT = 93, SYS_MPROTECT = 226 };
 #endif
 
 static long call_system(long what, long a, const void *b, long c) {
@@ -54,6 +54,10 @@ int read_bytes(void *to, uintptr_t bytes) {
 void write_bytes(const void *from, uintptr_t bytes) { call_system(SYS_WRITE, 1, from, (long)bytes); }
 void report(const char *text, uintptr_t size) { call_system(SYS_WRITE, 2, text, (long)size); }
 uintptr_t stack_room(void) { return 1 << 15; }
+
+void protect(void *from, uintptr_t bytes, long may) {
+  call_system(SYS_MPROTECT, (long)from, (void *)bytes, may);
+}
 
 #if defined(__x86_64__)
 __attribute__((force_align_arg_pointer))
