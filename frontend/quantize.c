@@ -67,11 +67,14 @@ static qn_status calibrate_without_samples(const qn_options *o, qn_module *m,
   return qn_run_passes(m, "calibrate", &options);
 }
 
-/* What the user did not choose: weights of few levels need to be rounded well; for others what
- * refit takes, one run of both networks, is nearly all that there is to win. */
+/* What the user did not choose: weights of few levels need to be rounded well, and so do those that
+ * are all of the error; for others what refit takes, one run of both networks, is nearly all that
+ * there is to win. */
 static void choose_recovery(qn_scheme *scheme) {
   bool few = qn_weight_most(scheme, NULL) <= FEW_LEVELS;
-  scheme->recover[QN_RECOVERY_round_adaptive] = scheme->recover[QN_RECOVERY_correct_bias] = few;
+  bool wide = scheme->activations == QN_ACTIVATION_FORM_int16;
+  scheme->recover[QN_RECOVERY_round_adaptive] = few || wide;
+  scheme->recover[QN_RECOVERY_correct_bias] = few || wide;
   scheme->recover[QN_RECOVERY_refit] = !few;
 }
 

@@ -6,9 +6,13 @@
  * n / g. That leaves one number for the whole model, the number of levels in the mean, which is
  * sought by bisection: each candidate is judged by what it loses on samples that are held back
  * (judge.c). Where the user gives budgets, too, the largest number of levels that fits them is
- * sought behind that. */
+ * sought behind that.
+ *
+ * Where `mixed` finds that even 255 levels everywhere cost too much, layers stay float: first those
+ * without whose quantization the results have the least noise, as few as are enough. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include "command.h"
 
@@ -19,8 +23,9 @@ enum { PROBE = 4, STEPS = 6 };
 typedef struct {
   const char *name;
   int64_t weights;
-  double noise; /* of the results, relative, with 2 * PROBE + 1 levels here */
-  double score; /* levels are proportional to it */
+  double noise;  /* of the results, relative, with 2 * PROBE + 1 levels here */
+  double score;  /* levels are proportional to it */
+  double relief; /* noise of the results when this layer alone stays float */
 } layer;
 
 typedef struct {
@@ -28,12 +33,20 @@ typedef struct {
   int count;
   layer *at;
   qn_layer_levels *levels; /* of the candidate */
+  const char **keep;       /* names that stay float: the user's, behind them the search's */
+  int keep_count;
 } search;
+
+static void write_choice(const search *s, qn_scheme *out) {
+  out->layers = s->levels;
+  out->layer_count = s->count;
+  out->keep = s->keep;
+  out->keep_count = s->keep_count;
+}
 
 static qn_status try_levels(const search *s, bool recover, qn_verdict *out) {
   qn_scheme scheme = s->judge.q->scheme;
-  scheme.layers = s->levels;
-  scheme.layer_count = s->count;
+  write_choice(s, &scheme);
   if (!recover) memset(scheme.recover, 0, sizeof scheme.recover);
   return qn_try_scheme(&s->judge, &scheme, out);
 }
@@ -52,8 +65,11 @@ static void list_layers(search *s, const qn_func *f) {
   for (const qn_op *op = f->first; op; op = op->next) count += has_constant_weights(op);
   s->at = qn_alloc(s->judge.a, ((size_t)count + 1) * sizeof *s->at);
   s->levels = qn_alloc(s->judge.a, ((size_t)count + 1) * sizeof *s->levels);
+  s->keep_count = s->judge.q->scheme.keep_count;
+  s->keep = qn_alloc(s->judge.a, ((size_t)(s->keep_count + count) + 1) * sizeof *s->keep);
+  for (int i = 0; i < s->keep_count; i++) s->keep[i] = s->judge.q->scheme.keep[i];
   for (const qn_op *op = f->first; op; op = op->next) {
-    if (!has_constant_weights(op)) continue;
+    if (!has_constant_weights(op) || qn_is_kept(&s->judge.q->scheme, op)) continue;
     const char *name = qn_strndup(s->judge.a, op->out->name, strlen(op->out->name));
     s->levels[s->count] = (qn_layer_levels){name, MOST_INT8};
     s->at[s->count++] = (layer){.name = name, .weights = qn_count(&op->in[1]->type)};
@@ -78,6 +94,59 @@ static qn_status measure_layers(search *s) {
   }
   for (int i = 0; i < s->count; i++)
     s->at[i].score = sqrt(s->at[i].noise / (double)s->at[i].weights) / exp(sum / weights);
+  return QN_OK;
+}
+
+/* ------------------------------------------------------------------ float layers */
+
+static int by_relief(const void *a, const void *b) {
+  const layer *const *x = a, *const *y = b;
+  if ((*x)->relief != (*y)->relief) return (*x)->relief < (*y)->relief ? -1 : 1;
+  return *x < *y ? -1 : *x > *y;
+}
+
+/* The layers, those that are best left float first. */
+static qn_status rank_layers(search *s, layer **out) {
+  qn_verdict v;
+  int user = s->keep_count;
+  for (int i = 0; i < s->count; i++) {
+    s->keep[user] = s->at[i].name;
+    s->keep_count = user + 1;
+    QN_TRY(try_levels(s, false, &v));
+    s->at[i].relief = noise_of(v);
+    out[i] = &s->at[i];
+  }
+  s->keep_count = user;
+  qsort(out, (size_t)s->count, sizeof *out, by_relief);
+  return QN_OK;
+}
+
+/* With the first `count` of ranked layers float. */
+static qn_status try_float(search *s, layer *const *ranked, int user, int count, qn_verdict *out) {
+  for (int i = 0; i < count; i++) s->keep[user + i] = ranked[i]->name;
+  s->keep_count = user + count;
+  QN_TRY(try_levels(s, true, out));
+  fprintf(stderr, "search: %d of %d layers stay float: drop %.2f points, %.1f dB: %s\n", count,
+          s->count, out->drop, out->sqnr, out->drop <= s->judge.q->max_drop ? "holds" : "too much");
+  return QN_OK;
+}
+
+/* As few float layers as hold; *out: what all but one lose, too much where none holds. Needs two
+ * layers. */
+static qn_status keep_some_float(search *s, qn_verdict *out) {
+  layer **ranked = qn_alloc(s->judge.a, (size_t)s->count * sizeof *ranked);
+  int user = s->keep_count, fails = 0, holds = s->count - 1;
+  qn_verdict v;
+  QN_TRY(rank_layers(s, ranked));
+  QN_TRY(try_float(s, ranked, user, holds, out));
+  if (out->drop > s->judge.q->max_drop) return QN_OK;
+  while (holds - fails > 1) {
+    int middle = (holds + fails) / 2;
+    QN_TRY(try_float(s, ranked, user, middle, &v));
+    *(v.drop <= s->judge.q->max_drop ? &holds : &fails) = middle;
+  }
+  for (int i = 0; i < holds; i++) s->keep[user + i] = ranked[i]->name;
+  s->keep_count = user + holds;
   return QN_OK;
 }
 
@@ -115,11 +184,13 @@ static qn_status bisect(search *s, double *out) {
   for (int i = 0; i < s->count; i++) holds = fmax(holds, MOST_INT8 / s->at[i].score);
   qn_verdict v;
   QN_TRY(try_mean(s, holds, &v));
+  bool mixed = s->judge.q->search == QN_SEARCH_mixed && s->count > 1;
+  if (mixed && v.drop > s->judge.q->max_drop) QN_TRY(keep_some_float(s, &v));
   if (v.drop > s->judge.q->max_drop)
     return qn_io_error("quern",
-                       "even 255 levels everywhere cost %.2f points on the samples held "
+                       "even 255 levels %s cost %.2f points on the samples held "
                        "back, --max-drop is %.2f",
-                       v.drop, s->judge.q->max_drop);
+                       mixed ? "in a single layer" : "everywhere", v.drop, s->judge.q->max_drop);
   holds = fmin(holds, 2 * MOST_INT8);
   for (int i = 0; i < STEPS; i++) {
     double mean = sqrt(holds * fails);
@@ -137,8 +208,7 @@ static qn_status bisect(search *s, double *out) {
 static qn_status fits_with_mean(search *s, double mean, bool *out) {
   set_levels(s, mean);
   qn_scheme scheme = s->judge.q->scheme;
-  scheme.layers = s->levels;
-  scheme.layer_count = s->count;
+  write_choice(s, &scheme);
   int64_t flash, ram;
   QN_TRY(qn_try_size(&s->judge, &scheme, out, &flash, &ram));
   fprintf(stderr, "search: at most %.2f bits per weight: flash %" PRId64 ", RAM %" PRId64 ": %s\n",
@@ -166,11 +236,19 @@ static qn_status spend_budgets(search *s, double least) {
   return QN_OK;
 }
 
+static bool is_float(const search *s, const layer *l) {
+  for (int i = 0; i < s->keep_count; i++)
+    if (strcmp(s->keep[i], l->name) == 0) return true;
+  return false;
+}
+
 static void print_choice(const search *s) {
   fprintf(stderr, "search: %-40s %9s %10s %7s\n", "layer", "weights", "noise, dB", "levels");
   for (int i = 0; i < s->count; i++)
-    fprintf(stderr, "search: %-40s %9" PRId64 " %10.1f %7d\n", s->at[i].name, s->at[i].weights,
-            10 * log10(s->at[i].noise), 2 * s->levels[i].most + 1);
+    fprintf(stderr, "search: %-40s %9" PRId64 " %10.1f %7s\n", s->at[i].name, s->at[i].weights,
+            10 * log10(s->at[i].noise),
+            is_float(s, &s->at[i]) ? "float"
+                                   : qn_format(s->judge.a, "%d", 2 * s->levels[i].most + 1));
   fprintf(stderr,
           "search: noise is what %d levels in that layer alone do to the results; drop is "
           "judged on %" PRId64 " samples\n",
@@ -203,7 +281,6 @@ qn_status qn_search_levels(const qn_options *o, qn_module *m, qn_quantization *q
   qn_module *again = qn_new_module();
   qn_status status = search_model(&s, o, q, m->src.name, &m->arena, again);
   qn_free_module(again);
-  q->scheme.layers = s.levels;
-  q->scheme.layer_count = s.count;
+  if (status == QN_OK) write_choice(&s, &q->scheme);
   return status;
 }

@@ -3,11 +3,16 @@
  *
  * Requires: statistics in the options, or a sampler that gives them. Leaves: ranges. Inputs of the
  * model have all that was seen, whatever the method, because clipping them does harm; where they
- * lie on a grid, the range that makes its step (or an integral part of it) the scale. Values that
- * the statistics do not name stay as they are. */
+ * lie on a grid, the range that makes its step (or an integral part of it) the scale. Values of 16
+ * bits have HEADROOM times what the method says: a bit of sixteen costs nothing beside the weights'
+ * eight, clipping what the samples did not show does. Values that the statistics do not name stay
+ * as they are. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #include "passes.h"
+
+enum { HEADROOM = 2 };
 
 /* What a user should hear of a value, if anything. */
 static void remark_constant(const qn_module *m, const qn_value *v, const qn_statistic *s) {
@@ -42,6 +47,8 @@ static void set_range(const qn_module *m, qn_value *v, const qn_statistics *all,
   if (v->kind == QN_PARAM) chosen.method = QN_METHOD_minmax;
   v->has_range = true;
   qn_choose_range(s, &chosen, v->range);
+  for (int i = 0; v->kind != QN_PARAM && qn_activation_elem(scheme) == QN_i16 && i < 2; i++)
+    v->range[i] = fminf(fmaxf(v->range[i] * HEADROOM, -FLT_MAX), FLT_MAX);
   if (v->kind == QN_PARAM) range_input(s, scheme, v->range);
   remark_constant(m, v, s);
 }
