@@ -62,6 +62,7 @@ typedef struct {
   bool list_alternatives;      /* qn_object.alternatives is wanted */
   const qn_ticks *ticks;       /* qn_load only: the object is for this process; or NULL */
   const char *weights_section; /* of the weights, in front of ".NAME_weights"; NULL: ".rodata" */
+  qn_status (*plan)(qn_module *m); /* plans m's memory anew; NULL: m's plan stands */
 } qn_compile_options;
 
 /* What an op takes of the object; what several share counts for the first. */
@@ -94,10 +95,13 @@ typedef struct {
   const char *const **alternatives;
 } qn_object;
 
-/* m's main function has been planned (plan-memory). Nothing is written; an object has been checked:
+/* m's main function has been planned (plan-memory). Its ops get the `overlap` of the kernels chosen
+ * for them, and it another plan if that changes any. Nothing is written; an object has been checked:
  * no undefined symbol, no writable data, only the three (four) symbols global, no recursion, stack
  * known. May be called again with other options. */
 qn_status qn_compile(qn_module *m, const qn_compile_options *options, qn_object *out) QN_MUST_CHECK;
+/* Only the plan that qn_compile makes: for who has an object of before, and compiled others since. */
+qn_status qn_plan_as_compiled(qn_module *m, const qn_compile_options *options) QN_MUST_CHECK;
 
 /* -- cost.c: what an op's layer takes, estimated. */
 typedef struct {

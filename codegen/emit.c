@@ -103,7 +103,8 @@ static qn_status emit_call(emitter *e, const step *s, const char **out_kernel) {
     if (place.kind == QN_IN_MEMORY && place.offset < 0)
       return qn_bug("'%%%s' has no place in memory; run pass 'plan-memory'", call->in[i]->name);
     wanted.present |= 1u << i;
-    if (overlap(&place, qn_bytes(&call->in[i]->type), &s->out, s->out_bytes))
+    bool may = s->job && s->job->overlap != QN_APART && i == 0; /* elsewhere: one code for both */
+    if (may || overlap(&place, qn_bytes(&call->in[i]->type), &s->out, s->out_bytes))
       wanted.shared |= 1u << i;
     if (!s->job && takes_place(&place, &s->out))
       wanted.same |= 1u << i;

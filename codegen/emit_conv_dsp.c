@@ -5,6 +5,8 @@
  * pixels; when their number is odd, the second one is computed twice. When there is only one, a
  * kernel for one pixel runs.
  *
+ * The result may overlap the operand in front of what is still to be read.
+ *
  * Channels are taken four at a time, the last four maybe once more; neighbouring blocks of the same
  * kind, dual or wide, are one call of the kernel for each two pixels.
  *
@@ -229,6 +231,8 @@ bool qn_take_conv2d_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   job->constant_bytes = p.used;
   job->scratch_bytes = s->pair_bytes;
   if (s->padded) job->scratch_bytes += s->kernel.pixels * qn_window_bytes(&s->g);
+  job->overlap = QN_AHEAD;
+  job->lead = qn_window_lead(&s->g, s->pixels > 1 ? s->pixels % 2 : 0);
   return true;
 }
 

@@ -6,9 +6,14 @@
  *   result column 2k, or k when columns move by 2   X[k].(w0, w1) + X[k+1].low * w2
  *   result column 2k + 1                            X[k].high * w0 + X[k+1].(w1, w2)
  *
- * A kernel, assembly for the layer's shape, walks the four planes with the nine weights in six
- * registers, two results at a time. The last four channels, and the last strip, may overlap what
- * is before them.
+ * A kernel, assembly for the layer's shape, walks some of the four planes with the nine weights in
+ * six registers, two results at a time. The last planes may be of channels done before, which it
+ * skips; the last strip may have fewer rows.
+ *
+ * Where result and operand have the same shape the result may take the operand's place: all strips
+ * of four channels come before the next four, and the rows that two strips share are moved from the
+ * end of the planes to their start. Elsewhere all channels of a strip come before the next strip,
+ * and the result may overlap the operand in front of what is still to be read.
  *
  * Constants: a word of x_zero in every byte, and from byte 64 on per channel the words (w0, w1),
  * (w1, w2) of the three rows, bias, multiplier, 2^(32-shr). For tflite weights and bias are
@@ -27,7 +32,7 @@ enum {
 };
 enum {
   SAVED_BYTES = 36,
-  LOCAL_BYTES = 32,
+  LOCAL_BYTES = 40,
   UNROLLED_STEPS = 6,
   LEAST_ROWS = 10,
   ENOUGH_BYTES = 1280
@@ -40,7 +45,8 @@ enum {
   AT_ROWS = 16,
   AT_CHANNELS = 20,
   AT_STREAM = 24,
-  AT_STEPS = 28
+  AT_STEPS = 28,
+  AT_ROW_COUNT = 32
 };
 
 typedef struct {
@@ -48,8 +54,9 @@ typedef struct {
   qn_dsp_kernel kernel; /* pixels: 2 */
   qn_clamping clamping;
   int32_t x_zero;
-  int32_t strip_rows; /* result rows of a strip */
+  int32_t strips, strip_rows; /* result rows of a strip */
   int32_t plane_rows, row_words;
+  int32_t in_place;
 } depthwise_shape;
 
 static int32_t row_bytes(const depthwise_shape *s) { return 4 * s->row_words; }
@@ -68,9 +75,28 @@ static bool measure(depthwise_shape *s) {
   int32_t strips = 1;
   while (rows_for(g, (g->out_h + strips - 1) / strips) * row > most) strips++;
   s->strip_rows = (g->out_h + strips - 1) / strips;
+  s->strips = (g->out_h + s->strip_rows - 1) / s->strip_rows;
   s->plane_rows = rows_for(g, s->strip_rows);
+  s->in_place = g->stride_h == 1 && g->stride_w == 1 && g->out_h == g->in_h &&
+                g->out_w == g->in_w && g->top == 1 && g->left == 1;
   return 2 * row_bytes(s) + 4 * (UNROLLED_STEPS + 2) * g->stride_w <= MOST_OFFSET &&
          2 * UNROLLED_STEPS * g->in_c <= MOST_IMMEDIATE && g->left < 8;
+}
+
+/* How far the result has to start in front of the operand when strips come first. */
+static int64_t find_lead(const depthwise_shape *s) {
+  const qn_window *g = &s->g;
+  int64_t lead = 0, in_row = (int64_t)g->in_w * g->in_c, out_row = (int64_t)g->out_w * g->in_c;
+  for (int32_t image = 0; image < g->batch; image++)
+    for (int32_t strip = 0; strip < s->strips; strip++) {
+      int32_t first = strip * s->strip_rows, end = first + s->strip_rows;
+      if (end > g->out_h) end = g->out_h;
+      int32_t read = first * g->stride_h - g->top;
+      int64_t written = ((int64_t)image * g->out_h + end) * out_row;
+      int64_t unread = ((int64_t)image * g->in_h + (read > 0 ? read : 0)) * in_row;
+      if (written - unread > lead) lead = written - unread;
+    }
+  return lead;
 }
 
 /* ------------------------------------------------------------------ constants */
@@ -101,17 +127,14 @@ static bool pack_channel(const qn_unit *u, const qn_call *call, const depthwise_
 }
 
 static bool pack(const qn_unit *u, const qn_call *call, const depthwise_shape *s, qn_job *job) {
-  int32_t groups = (s->g.in_c + CHANNELS - 1) / CHANNELS;
-  job->constant_bytes = CHANNELS_AT + (int64_t)groups * CHANNELS * CHANNEL_BYTES;
+  job->constant_bytes = CHANNELS_AT + (int64_t)s->g.in_c * CHANNEL_BYTES;
   unsigned char *bytes = qn_alloc(&u->m->arena, (size_t)job->constant_bytes);
   memset(bytes, s->x_zero, 4);
   job->constants = bytes;
   bytes += CHANNELS_AT;
-  for (int32_t c = 0; c < groups * CHANNELS; c++, bytes += CHANNEL_BYTES) {
-    int32_t group = c / CHANNELS * CHANNELS;
-    if (group > s->g.in_c - CHANNELS) group = s->g.in_c - CHANNELS;
+  for (int32_t c = 0; c < s->g.in_c; c++, bytes += CHANNEL_BYTES) {
     uint32_t words[CHANNEL_BYTES / 4];
-    if (!pack_channel(u, call, s, group + c % CHANNELS, words)) return false;
+    if (!pack_channel(u, call, s, c, words)) return false;
     memcpy(bytes, words, sizeof words);
   }
   return true;
@@ -135,6 +158,8 @@ bool qn_take_depthwise_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   job->shape = s;
   job->shape_bytes = sizeof *s;
   job->scratch_bytes = (int64_t)CHANNELS * plane_bytes(s);
+  job->overlap = s->in_place ? QN_IN_PLACE : QN_AHEAD;
+  job->lead = find_lead(s);
   return true;
 }
 
@@ -224,6 +249,7 @@ static void write_row(qn_assembly *a, const depthwise_shape *s) {
   write_add(a, "r1", s->g.out_w * s->g.in_c - 2 * done * s->g.in_c);
 }
 
+/* The kernel: planes, stream, results, and how many rows and, times 65536, planes. */
 static LLVMValueRef kernel_function(qn_build *b, const depthwise_shape *s) {
   qn_assembly a = {.arena = &b->u->m->arena};
   size_t size;
@@ -231,11 +257,12 @@ static LLVMValueRef kernel_function(qn_build *b, const depthwise_shape *s) {
   qn_write_lines(
       &a,
       "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\nsub sp, #%d\nstrd r0, r2, [sp, #%d]\n"
-      "mov r2, #%d\nstr r2, [sp, #%d]\n1:\nldmia.w r1!, {r4, r5, r6, r7, r8, r9, r10, r11, r12}\n"
-      "strd r11, r12, [sp, #%d]\nstr r1, [sp, #%d]\nmov r11, #%d\nmov r2, #%d\n"
+      "uxth r2, r3\nstr r2, [sp, #%d]\nlsr r3, r3, #16\nstr r3, [sp, #%d]\n"
+      "1:\nldmia.w r1!, {r4, r5, r6, r7, r8, r9, r10, r11, r12}\n"
+      "strd r11, r12, [sp, #%d]\nstr r1, [sp, #%d]\nmov r11, #%d\nldr r2, [sp, #%d]\n"
       "str r2, [sp, #%d]\nldrd r0, r1, [sp, #%d]\n2:",
-      LOCAL_BYTES, AT_PLANE, CHANNELS, AT_CHANNELS, AT_NUMBERS, AT_STREAM, (int)s->clamping.zero,
-      (int)s->strip_rows, AT_ROWS, AT_PLANE);
+      LOCAL_BYTES, AT_PLANE, AT_ROW_COUNT, AT_CHANNELS, AT_NUMBERS, AT_STREAM,
+      (int)s->clamping.zero, AT_ROW_COUNT, AT_ROWS, AT_PLANE);
   write_row(&a, s);
   write_countdown(&a, AT_ROWS, "2b");
   qn_write_lines(&a, "ldrd r0, r1, [sp, #%d]", AT_PLANE);
@@ -243,8 +270,8 @@ static LLVMValueRef kernel_function(qn_build *b, const depthwise_shape *s) {
   qn_write_lines(&a, "add r1, #1\nstrd r0, r1, [sp, #%d]\nldr r1, [sp, #%d]", AT_PLANE, AT_STREAM);
   write_countdown(&a, AT_CHANNELS, "1b");
   qn_write_lines(&a, "add sp, #%d\npop {r4, r5, r6, r7, r8, r9, r10, r11, pc}", LOCAL_BYTES);
-  LLVMTypeRef types[] = {b->u->pointer, b->u->pointer, b->u->pointer};
-  return qn_add_assembly(b, name, LLVMFunctionType(b->u->nothing, types, 3, 0), &a,
+  LLVMTypeRef types[] = {b->u->pointer, b->u->pointer, b->u->pointer, b->u->i32};
+  return qn_add_assembly(b, name, LLVMFunctionType(b->u->nothing, types, 4, 0), &a,
                          SAVED_BYTES + LOCAL_BYTES);
 }
 
@@ -321,18 +348,98 @@ static void fill_row(row_walk *w) {
   store_some(w, first + rounds * TOGETHER, s->row_words);
 }
 
-/* The strip's rows from `row` of the image on, four channels from `channel` on. */
-static void fill_planes(qn_build *b, const depthwise_shape *s, LLVMValueRef x, LLVMValueRef padding,
-                        LLVMValueRef row, LLVMValueRef to) {
-  qn_loop rows = qn_begin_loop(b, s->plane_rows, NULL, 0);
+/* What is the same for all strips of four channels or all four channels of a strip. */
+typedef struct {
+  qn_build *b;
+  const depthwise_shape *s;
+  LLVMValueRef kernel, constants, planes;
+  LLVMValueRef x, y; /* of the image */
+} depthwise_walk;
+
+/* `count` rows of the image from `row` on, four channels from x on, into the planes at `to`. */
+static void fill_rows(const depthwise_walk *w, LLVMValueRef x, LLVMValueRef row, int32_t count,
+                      LLVMValueRef to) {
+  qn_build *b = w->b;
+  const depthwise_shape *s = w->s;
+  qn_loop rows = qn_begin_loop(b, count, NULL, 0);
   LLVMValueRef y = LLVMBuildAdd(b->b, row, rows.index, "");
   LLVMValueRef inside = LLVMBuildICmp(b->b, LLVMIntULT, y, qn_index(b, s->g.in_h), "");
   LLVMValueRef at = qn_at_index(b, x, qn_times(b, y, (int64_t)s->g.in_w * s->g.in_c));
-  row_walk w = {b, s, LLVMBuildSelect(b->b, inside, at, padding, ""),
+  row_walk r = {b, s, LLVMBuildSelect(b->b, inside, at, w->constants, ""),
                 LLVMBuildSelect(b->b, inside, qn_index(b, s->g.in_c), qn_index(b, 0), ""),
                 qn_at_index(b, to, qn_times(b, rows.index, row_bytes(s)))};
-  fill_row(&w);
+  fill_row(&r);
   qn_end_loop(b, &rows);
+}
+
+/* The last `count` rows of the planes become the first. */
+static void keep_rows(const depthwise_walk *w, int32_t count) {
+  qn_build *b = w->b;
+  int32_t bytes = count * row_bytes(w->s), from = plane_bytes(w->s) - bytes;
+  qn_loop plane = qn_begin_loop(b, CHANNELS, NULL, 0);
+  LLVMValueRef to = qn_at_index(b, w->planes, qn_times(b, plane.index, plane_bytes(w->s)));
+  qn_loop word = qn_begin_loop(b, bytes / 8, NULL, 0);
+  LLVMValueRef at = qn_at_index(b, to, qn_times(b, word.index, 8));
+  for (int i = 0; i < 2; i++)
+    qn_write(b, qn_read(b, b->u->i32, qn_at(b, at, from + 4 * i), 4), qn_at(b, at, 4 * i), 4);
+  qn_end_loop(b, &word);
+  qn_end_loop(b, &plane);
+}
+
+/* How many of `all` round number `index` does, of rounds of `most`. */
+static LLVMValueRef count_of(qn_build *b, LLVMValueRef index, int32_t most, int32_t all) {
+  int32_t rounds = (all + most - 1) / most, last = all - (rounds - 1) * most;
+  LLVMValueRef ends = LLVMBuildICmp(b->b, LLVMIntEQ, index, qn_index(b, rounds - 1), "");
+  return LLVMBuildSelect(b->b, ends, qn_i32(b, last), qn_i32(b, most), "");
+}
+
+/* The strip's four channels; `kept` rows of the planes are there already. */
+static void emit_strip(const depthwise_walk *w, LLVMValueRef strip, LLVMValueRef group,
+                       int32_t kept) {
+  qn_build *b = w->b;
+  const depthwise_shape *s = w->s;
+  const qn_window *g = &s->g;
+  LLVMValueRef row = qn_times(b, strip, (int64_t)s->strip_rows * g->stride_h);
+  row = LLVMBuildAdd(b->b, row, qn_index(b, kept - g->top), "");
+  LLVMValueRef first = qn_tile_start(b, group, CHANNELS, g->in_c); /* of the planes */
+  LLVMValueRef channel = qn_times(b, group, CHANNELS);             /* of the results */
+  fill_rows(w, qn_at_index(b, w->x, first), row, s->plane_rows - kept,
+            qn_at(b, w->planes, (int64_t)kept * row_bytes(s)));
+  LLVMValueRef skipped = LLVMBuildSub(b->b, channel, first, "");
+  LLVMValueRef y =
+      qn_at_index(b, w->y, qn_times(b, strip, (int64_t)s->strip_rows * g->out_w * g->in_c));
+  LLVMValueRef channels = count_of(b, group, CHANNELS, g->in_c);
+  LLVMValueRef counts = LLVMBuildOr(b->b, count_of(b, strip, s->strip_rows, g->out_h),
+                                    LLVMBuildShl(b->b, channels, qn_i32(b, 16), ""), "");
+  LLVMValueRef call[] = {
+      qn_at_index(b, w->planes, qn_times(b, skipped, plane_bytes(s))),
+      qn_at_index(b, qn_at(b, w->constants, CHANNELS_AT), qn_times(b, channel, CHANNEL_BYTES)),
+      qn_at_index(b, y, channel), counts};
+  qn_call_function(b, w->kernel, call, 4);
+}
+
+static void emit_channels_first(const depthwise_walk *w, int32_t groups) {
+  qn_build *b = w->b;
+  qn_loop strip = qn_begin_loop(b, w->s->strips, NULL, 0);
+  qn_loop group = qn_begin_loop(b, groups, NULL, 0);
+  emit_strip(w, strip.index, group.index, 0);
+  qn_end_loop(b, &group);
+  qn_end_loop(b, &strip);
+}
+
+static void emit_strips_first(const depthwise_walk *w, int32_t groups) {
+  qn_build *b = w->b;
+  const depthwise_shape *s = w->s;
+  int32_t kept = s->strips > 1 ? 2 : 0; /* rows that two strips share */
+  qn_loop group = qn_begin_loop(b, groups, NULL, 0);
+  if (kept > 0)
+    fill_rows(w, qn_at_index(b, w->x, qn_tile_start(b, group.index, CHANNELS, s->g.in_c)),
+              qn_index(b, -s->g.top), kept, w->planes);
+  qn_loop strip = qn_begin_loop(b, s->strips, NULL, 0);
+  emit_strip(w, strip.index, group.index, kept);
+  if (kept > 0) keep_rows(w, kept);
+  qn_end_loop(b, &strip);
+  qn_end_loop(b, &group);
 }
 
 /* arguments: x, y, constants, scratch. */
@@ -340,24 +447,16 @@ void qn_emit_depthwise_dsp(qn_build *b, const qn_job *job, LLVMValueRef *argumen
   const depthwise_shape *s = job->shape;
   const qn_window *g = &s->g;
   int32_t groups = (g->in_c + CHANNELS - 1) / CHANNELS;
-  LLVMValueRef kernel = kernel_function(b, s), constants = arguments[2], planes = arguments[3];
+  depthwise_walk w = {.b = b, .s = s, .constants = arguments[2], .planes = arguments[3]};
+  w.kernel = kernel_function(b, s);
   qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
-  LLVMValueRef x =
+  w.x =
       qn_at_index(b, arguments[0], qn_times(b, image.index, (int64_t)g->in_h * g->in_w * g->in_c));
-  LLVMValueRef y = qn_at_index(b, arguments[1],
-                               qn_times(b, image.index, (int64_t)g->out_h * g->out_w * g->in_c));
-  qn_loop strip = qn_begin_loop(b, (g->out_h + s->strip_rows - 1) / s->strip_rows, NULL, 0);
-  LLVMValueRef result = qn_tile_start(b, strip.index, s->strip_rows, g->out_h);
-  LLVMValueRef row = LLVMBuildSub(b->b, qn_times(b, result, g->stride_h), qn_index(b, g->top), "");
-  LLVMValueRef y_strip = qn_at_index(b, y, qn_times(b, result, (int64_t)g->out_w * g->in_c));
-  qn_loop group = qn_begin_loop(b, groups, NULL, 0);
-  LLVMValueRef channel = qn_tile_start(b, group.index, CHANNELS, g->in_c);
-  fill_planes(b, s, qn_at_index(b, x, channel), constants, row, planes);
-  LLVMValueRef stream = qn_at_index(b, qn_at(b, constants, CHANNELS_AT),
-                                    qn_times(b, group.index, CHANNELS * CHANNEL_BYTES));
-  LLVMValueRef call[] = {planes, stream, qn_at_index(b, y_strip, channel)};
-  qn_call_function(b, kernel, call, 3);
-  qn_end_loop(b, &group);
-  qn_end_loop(b, &strip);
+  w.y = qn_at_index(b, arguments[1],
+                    qn_times(b, image.index, (int64_t)g->out_h * g->out_w * g->in_c));
+  if (s->in_place)
+    emit_strips_first(&w, groups);
+  else
+    emit_channels_first(&w, groups);
   qn_end_loop(b, &image);
 }

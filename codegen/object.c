@@ -218,6 +218,7 @@ static qn_status check_streams(const qn_unit *u) {
 static qn_status plan(qn_unit *u) {
   QN_TRY(plan_weights(u));
   QN_TRY(check_streams(u));
+  QN_TRY(qn_plan_overlaps(u));
   const qn_codec *codec = u->weights.codec;
   bool split = qn_is_split(u);
   int64_t plan_bytes = qn_memory_bytes(u->f), needed = 0;
@@ -257,6 +258,15 @@ void qn_close_unit(qn_unit *u) {
   LLVMDisposeTargetData(u->layout);
   LLVMContextDispose(u->context);
   LLVMDisposeTargetMachine(u->machine);
+}
+
+qn_status qn_plan_as_compiled(qn_module *m, const qn_compile_options *options) {
+  qn_unit u = {.m = m, .f = qn_main_func(m), .options = options};
+  QN_TRY(qn_open_unit(&u));
+  qn_status status = plan_weights(&u);
+  if (status == QN_OK) status = qn_plan_overlaps(&u);
+  qn_close_unit(&u);
+  return status;
 }
 
 qn_status qn_compile(qn_module *m, const qn_compile_options *options, qn_object *out) {

@@ -50,6 +50,8 @@ typedef struct {
   const void *constants; /* bytes that the object stores, aligned to 64, in place of the operands' */
   int64_t constant_bytes;
   int64_t scratch_bytes; /* aligned to 64, contents undefined before and after */
+  qn_overlap overlap;    /* of the result and operand 0, see qn_op */
+  int64_t lead;
   int32_t alternative, alternatives;
   int64_t scratch;       /* where it is: offset in memory (qn_place_scratch) */
 } qn_job;
@@ -85,6 +87,9 @@ typedef struct {
 qn_lanes qn_float_lanes(const qn_unit *u);
 /* The data of a constant operand (or a view of one); NULL when it is no constant or absent. */
 const void *qn_constant(const qn_unit *u, const qn_value *v);
+
+/* -- overlap.c: the ops' `overlap` and `lead` as the jobs have them, and a plan that keeps to them. */
+qn_status qn_plan_overlaps(qn_unit *u) QN_MUST_CHECK;
 
 /* -- scratch.c: gives every job's scratch and every layer's panel its place; raises u->memory_bytes when one is behind the
  * plan's memory. */

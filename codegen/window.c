@@ -115,3 +115,24 @@ qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel)
                         .acc_low = INT32_MIN,
                         .acc_high = INT32_MAX};
 }
+
+/* ------------------------------------------------------------------ overlapping results */
+
+/* The first byte of an image that a window may read. */
+static int64_t first_byte(const qn_window *g, int32_t row, int32_t column) {
+  int64_t y = (int64_t)row * g->stride_h - g->top, x = (int64_t)column * g->stride_w - g->left;
+  return ((y > 0 ? y : 0) * g->in_w + (x > 0 ? x : 0)) * g->in_c;
+}
+
+int64_t qn_window_lead(const qn_window *g, int32_t again) {
+  int64_t lead = 0, written = again;
+  for (int32_t image = 0; image < g->batch; image++) {
+    int64_t start = (int64_t)image * g->in_h * g->in_w * g->in_c;
+    for (int32_t row = 0; row < g->out_h; row++)
+      for (int32_t column = 0; column < g->out_w; column++, written++) {
+        int64_t distance = written * g->out_c - start - first_byte(g, row, column);
+        if (distance > lead) lead = distance;
+      }
+  }
+  return lead;
+}

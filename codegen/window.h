@@ -25,6 +25,10 @@ bool qn_pad_window(const qn_window *g, qn_padded *out);
 bool qn_is_unpadded(const qn_padded *p);
 int64_t qn_padded_elems(const qn_padded *p);
 
+/* The lead (qn_op) of a kernel for int8 that computes pixels in their order, reads a pixel's window
+ * before it writes it, and repeats at most `again` pixels that it has written. */
+int64_t qn_window_lead(const qn_window *g, int32_t again);
+
 /* How elements get into the copy. Both may write beyond the end, what the next call overwrites:
  * rows are written in ascending order. */
 typedef struct {

@@ -74,13 +74,16 @@ static void find_lives(qn_arena *a, schedule *s) {
   }
 }
 
-/* A result that takes the place of an operand that dies here counts from the next step on. */
+static bool overlap(const qn_value *a, const qn_value *b) {
+  return a->offset < b->offset + qn_bytes(&b->type) && b->offset < a->offset + qn_bytes(&a->type);
+}
+
+/* A result that overlaps an operand that dies here counts from the next step on. */
 static int32_t counted_from(const schedule *s, const qn_op *op, int32_t step) {
   const life *own = life_of(s, op->out);
   for (int i = 0; i < op->in_count; i++) {
     const life *in = op->in[i]->kind == QN_CONST ? NULL : life_of(s, op->in[i]);
-    if (in && in != own && in->last == step && in->value->offset == own->value->offset)
-      return step + 1;
+    if (in && in != own && in->last == step && overlap(in->value, own->value)) return step + 1;
   }
   return step;
 }

@@ -8,7 +8,8 @@ qn_status qn_compile_within(const qn_options *o, qn_module *m, const qn_func *f,
   QN_TRY(qn_get_budgets(o, budgets));
   bool solve = options->weights == QN_WEIGHTS_AUTO && (o->budget_flash || o->budget_ram);
   if (solve) QN_TRY(qn_solve_weights(budgets, m, f, tell, !o->optimize, options, out));
-  return solve && options->emit == QN_EMIT_OBJ ? QN_OK : qn_compile(m, options, out);
+  if (solve && options->emit == QN_EMIT_OBJ) return qn_plan_as_compiled(m, options);
+  return qn_compile(m, options, out);
 }
 
 static qn_status compile_candidate(const qn_judge *j, const qn_scheme *scheme, qn_module *m,

@@ -15,6 +15,7 @@ qn_status qn_open_observer(const qn_options *o, qn_module *m, qn_runner *out) {
   QN_TRY(qn_get_compile_options(o, m, &options));
   options.weights = QN_WEIGHTS_RAW;
   options.keep_values = true;
+  options.plan = NULL;
   return qn_load(m, &options, &out->program);
 }
 

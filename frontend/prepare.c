@@ -17,7 +17,8 @@ static qn_status find_contract(const char *name, qn_contract *out) {
 qn_status qn_one_operand(const qn_options *o, const char **out) {
   if (o->operands.count == 0) return qn_io_error("quern", "'%s' needs a model file", o->command);
   if (o->operands.count > 1)
-    return qn_io_error("quern", "'%s' takes one model file, got also '%s'", o->command, o->operands.at[1]);
+    return qn_io_error("quern", "'%s' takes one model file, got also '%s'", o->command,
+                       o->operands.at[1]);
   *out = o->operands.at[0];
   return QN_OK;
 }
@@ -49,7 +50,8 @@ qn_status qn_prepare(const char *path, const qn_options *o, qn_module *m, qn_fun
   QN_TRY(qn_quantize(o, m));
   QN_TRY(qn_run_passes(m, qn_default_pipeline, &passes));
   *out = qn_main_func(m);
-  if (!*out) return qn_error(&m->src, qn_nowhere, "a model needs one function, or one named 'main'");
+  if (!*out)
+    return qn_error(&m->src, qn_nowhere, "a model needs one function, or one named 'main'");
   return QN_OK;
 }
 
@@ -91,7 +93,8 @@ static qn_status set_target(const qn_options *o, qn_compile_options *out) {
   QN_TRY(find_target(o->target, &out->target));
   const qn_target *t = out->target;
   if (o->float_abi) QN_TRY(qn_choose("--float-abi", NULL, o->float_abi, &hard));
-  bool can_soft = t->soft || strcmp(t->floats, "soft") == 0, can_hard = strcmp(t->floats, "hard") == 0;
+  bool can_soft = t->soft || strcmp(t->floats, "soft") == 0,
+       can_hard = strcmp(t->floats, "hard") == 0;
   if ((hard == 0 && !can_soft) || (hard == 1 && !can_hard))
     return qn_io_error("quern", "target '%s' has no %s float ABI, only %s", t->name, o->float_abi,
                        *t->floats ? t->floats : "the host's");
@@ -103,17 +106,28 @@ static qn_status set_target(const qn_options *o, qn_compile_options *out) {
 
 /* Sections whose names mean more to assemblers and linkers than where they lie. */
 static qn_status check_section(const char *prefix) {
-  static const char *const special[] = {".bss", ".sbss", ".tbss", ".tdata", ".text", ".note",
-                                        ".init", ".fini", ".preinit", ".debug", ".ctors", ".dtors",
-                                        ".rel", ".group", ".symtab", ".strtab", ".shstrtab", NULL};
+  static const char *const special[] = {".bss",    ".sbss",     ".tbss", ".tdata",   ".text",
+                                        ".note",   ".init",     ".fini", ".preinit", ".debug",
+                                        ".ctors",  ".dtors",    ".rel",  ".group",   ".symtab",
+                                        ".strtab", ".shstrtab", NULL};
   bool good = prefix[0] == '.' || prefix[0] == '_' || isalpha((unsigned char)prefix[0]);
-  for (const char *p = prefix; *p; p++) good = good && (isalnum((unsigned char)*p) || *p == '_' || *p == '.');
+  for (const char *p = prefix; *p; p++)
+    good = good && (isalnum((unsigned char)*p) || *p == '_' || *p == '.');
   if (!good || strlen(prefix) > QN_MAX_NAME)
     return qn_io_error("quern", "--weights-section '%s' is not a section's name", prefix);
   for (int i = 0; special[i]; i++)
     if (strncmp(prefix, special[i], strlen(special[i])) == 0)
-      return qn_io_error("quern", "--weights-section '%s': sections %s* are not for constants", prefix, special[i]);
+      return qn_io_error("quern", "--weights-section '%s': sections %s* are not for constants",
+                         prefix, special[i]);
   return QN_OK;
+}
+
+static qn_status plan(qn_module *m) {
+  return qn_run_passes(m, "plan-memory", &(qn_pass_options){.verify_each = true});
+}
+
+static qn_status plan_and_tell(qn_module *m) {
+  return qn_run_passes(m, "plan-memory", &(qn_pass_options){.verify_each = true, .remarks = true});
 }
 
 qn_status qn_get_compile_options(const qn_options *o, qn_module *m, qn_compile_options *out) {
@@ -130,7 +144,8 @@ qn_status qn_get_compile_options(const qn_options *o, qn_module *m, qn_compile_o
                               .fused = floats == 1,
                               .split = o->split_memory,
                               .selftest = o->selftest,
-                              .weights_section = o->weights_section};
+                              .weights_section = o->weights_section,
+                              .plan = o->verbose ? plan_and_tell : plan};
   if (o->tuned) {
     qn_tuning *tuning = qn_alloc(&m->arena, sizeof *tuning);
     QN_TRY(qn_read_tuning(&m->arena, o->tuned, tuning));

@@ -184,6 +184,14 @@ typedef enum {
 typedef struct qn_op qn_op;
 typedef struct qn_func qn_func;
 
+/* How the kernel that a target has for an op lets the result overlap operand 0, if that dies there
+ * (beyond what qn_bind says of the runtime's kernel). */
+typedef enum {
+  QN_APART,    /* not at all */
+  QN_IN_PLACE, /* both may start at the same byte */
+  QN_AHEAD     /* the result may start qn_op.lead bytes in front of the operand, or more */
+} qn_overlap;
+
 typedef enum { QN_CONST, QN_PARAM, QN_RESULT } qn_value_kind;
 
 struct qn_value {
@@ -207,6 +215,8 @@ struct qn_op {
   qn_value *out;
   qn_attrs a;
   int64_t scratch;         /* plan-memory: byte offset of the kernel's scratch; -1: none */
+  qn_overlap overlap;      /* for plan-memory, which puts the result accordingly */
+  int64_t lead;            /* of QN_AHEAD, from 0 */
   qn_op *prev, *next;
 };
 
@@ -437,6 +447,9 @@ typedef struct {
 qn_place qn_place_of(const qn_func *f, const qn_value *v);
 bool qn_same_place(const qn_place *a, const qn_place *b);
 int64_t qn_memory_bytes(const qn_func *f); /* of a planned function: end of the highest place */
+/* The result of op, with bytes from y on, may overlap operand i, with bytes from x on, if that dies
+ * there. call is op's, bound. */
+bool qn_may_overlap(const qn_op *op, const qn_call *call, int i, int64_t y, int64_t x);
 /* Of a function with any offset: every value in memory and every scratch has one that is aligned,
  * and none overlaps what is alive. A part of qn_verify. */
 qn_status qn_check_memory(qn_module *m, const qn_func *f) QN_MUST_CHECK;

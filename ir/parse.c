@@ -6,6 +6,7 @@
  *   param   = VALUE typed
  *   results = type | "(" type { "," type } ")"
  *   op      = VALUE "=" NAME operand { "," operand } { NAME "=" attr } typed [ "scratch" INT ]
+ *             [ "in_place" | "ahead" INT ]
  *   return  = "return" operand { "," operand }
  *   operand = VALUE | SYMBOL
  *   attr    = NUMBER | NAME | "[" [ NUMBER { "," NUMBER } ] "]"
@@ -426,6 +427,24 @@ static qn_status parse_op_name(parser *p, qn_op *op) {
                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
+/* What stands behind the result. */
+static qn_status parse_memory(parser *p, qn_op *op) {
+  qn_lexer *l = &p->lex;
+  op->scratch = -1;
+  if (qn_at_word(l, "scratch")) {
+    QN_TRY(qn_next_token(l));
+    QN_TRY(qn_take_int(l, "an offset", 0, INT64_MAX, &op->scratch));
+  }
+  if (qn_at_word(l, "in_place")) {
+    op->overlap = QN_IN_PLACE;
+    return qn_next_token(l);
+  }
+  if (!qn_at_word(l, "ahead")) return QN_OK;
+  op->overlap = QN_AHEAD;
+  QN_TRY(qn_next_token(l));
+  return qn_take_int(l, "a number of bytes", 0, INT32_MAX, &op->lead);
+}
+
 static qn_status parse_op(parser *p, qn_func *f) {
   qn_lexer *l = &p->lex;
   qn_token name = l->token;
@@ -438,14 +457,10 @@ static qn_status parse_op(parser *p, qn_func *f) {
   QN_TRY(parse_operands(p, f, op->in, locs, &op->in_count));
   QN_TRY(check_operand_count(p, op, op->in_count));
   QN_TRY(parse_attrs(p, op));
-  op->scratch = -1;
   op->out = new_value(p);
   op->out->def = op;
   QN_TRY(parse_typed(p, op->out));
-  if (qn_at_word(l, "scratch")) {
-    QN_TRY(qn_next_token(l));
-    QN_TRY(qn_take_int(l, "an offset", 0, INT64_MAX, &op->scratch));
-  }
+  QN_TRY(parse_memory(p, op));
   QN_TRY(add_value(p, f, QN_RESULT, &name, op->out));
   op->prev = f->last;
   *(f->last ? &f->last->next : &f->first) = op;

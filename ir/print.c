@@ -170,6 +170,8 @@ static void print_op(FILE *to, const qn_op *op) {
   }
   print_typed(to, op->out);
   if (op->scratch >= 0) fprintf(to, " scratch %lld", (long long)op->scratch);
+  if (op->overlap == QN_IN_PLACE) fputs(" in_place", to);
+  if (op->overlap == QN_AHEAD) fprintf(to, " ahead %lld", (long long)op->lead);
   fputc('\n', to);
 }
 

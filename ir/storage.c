@@ -5,8 +5,8 @@
  * root's bytes. A computed root may write straight into an output that one of its views returns,
  * and no other tree wants that output, because a returned value belongs to one tree.
  *
- * The check of a plan walks the ops with the values that are alive; the result of an op may take
- * the bytes of an operand that dies there when qn_bind allows it. */
+ * The check of a plan walks the ops with the values that are alive; the result of an op may overlap
+ * an operand that dies there when qn_bind or the op itself allows it. */
 #include "ir.h"
 
 static bool is_view(const qn_value *v) { return v->kind == QN_RESULT && qn_ops[v->def->code].view; }
@@ -76,6 +76,12 @@ int64_t qn_memory_bytes(const qn_func *f) {
     if (op->scratch + call.scratch_bytes > end) end = op->scratch + call.scratch_bytes;
   }
   return end;
+}
+
+bool qn_may_overlap(const qn_op *op, const qn_call *call, int i, int64_t y, int64_t x) {
+  if (call->in_place[i] && x == y) return true;
+  if (i > 0) return false;
+  return op->overlap == QN_IN_PLACE ? x == y : op->overlap == QN_AHEAD && x - y >= op->lead;
 }
 
 /* ------------------------------------------------------------------ numbering */
@@ -226,9 +232,10 @@ static qn_status check_scratch(sweep *c, const qn_op *op, int64_t bytes, const t
 /* op, number `now`, is the last to read x, and may write over it wherever it reads it. */
 static bool may_replace(const sweep *c, const qn_op *op, int32_t now, const qn_call *call,
                         const tenant *x) {
-  if (x->last != now || x->begin != op->out->offset) return false;
+  if (x->last != now) return false;
   for (int i = 0; i < op->in_count; i++) {
-    if (tenant_of(c, op->in[i]) == x->v && !call->in_place[i]) return false;
+    if (tenant_of(c, op->in[i]) == x->v && !qn_may_overlap(op, call, i, op->out->offset, x->begin))
+      return false;
   }
   return true;
 }

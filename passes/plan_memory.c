@@ -6,9 +6,10 @@
  * needs both; earlier plans are overwritten.
  *
  * A block is a range of bytes for a range of steps (op k runs in step k): a value from the op that
- * computes it to the last that reads it, a scratch for one step. Where qn_bind allows it and the
- * operand dies at the op, the result takes the operand's bytes: it joins the operand's block if
- * both are equally large, and may start at its offset if it is smaller.
+ * computes it to the last that reads it, a scratch for one step. Where qn_bind or the op itself
+ * allows it and the operand dies at the op, the result takes the operand's bytes: it joins the
+ * operand's block if both are equally large, and may start at its offset if it is smaller. The
+ * result of an op that allows QN_AHEAD may overlap the operand and start in front of it.
  *
  * Packing blocks is NP-hard. Each of several heuristics orders the blocks and puts one after the
  * other into a gap; a bounded search then shuffles the best order. The lower bound is the largest
@@ -25,9 +26,10 @@ enum {
 };
 
 typedef struct {
-  int64_t bytes;           /* a multiple of ALIGNMENT */
-  int32_t first, last;     /* steps, inclusive */
-  int32_t heir, testator;  /* who may start in my bytes at my last step; the reverse; -1: none */
+  int64_t bytes;          /* a multiple of ALIGNMENT */
+  int32_t first, last;    /* steps, inclusive */
+  int32_t heir, testator; /* who may start in my bytes at my last step; the reverse; -1: none */
+  int64_t lead; /* with a testator: I start so far in front of it or more; -1: where it does */
   int64_t offset, overlap; /* overlap: bytes of all that live at the same time */
 } block;
 
@@ -47,7 +49,7 @@ typedef struct {
 static int64_t round_up(int64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
 static int32_t add_block(plan *p, int64_t bytes, int32_t first, int32_t last) {
-  p->blocks[p->count] = (block){round_up(bytes), first, last, -1, -1, 0, 0};
+  p->blocks[p->count] = (block){round_up(bytes), first, last, -1, -1, -1, 0, 0};
   return p->count++;
 }
 
@@ -72,34 +74,44 @@ static void find_last_steps(const plan *p, const qn_numbering *n, int32_t *last)
   for (int32_t i = 0; p->keep_all && i < n->count; i++) last[i] = step;
 }
 
-/* The block whose bytes op's result may take: an operand's that dies here, and that op reads in
- * place wherever it reads it (mul %a, %a). -1: none. */
+/* The block that op's result may overlap if it starts `distance` bytes in front of it: an operand's
+ * that dies here, wherever op reads it (mul %a, %a). -1: none. */
 static int32_t find_testator(const plan *p, const qn_numbering *n, const int32_t *last,
-                             const qn_op *op, const qn_call *call, int32_t step) {
+                             const qn_op *op, const qn_call *call, int32_t step, int64_t distance) {
   int32_t at[QN_MAX_IN];
   for (int i = 0; i < op->in_count; i++) at[i] = number_in_memory(p, n, op->in[i]);
   for (int i = 0; i < op->in_count; i++) {
     if (at[i] < 0 || last[at[i]] != step) continue;
-    bool in_place = true;
+    bool may = true;
     for (int j = 0; j < op->in_count; j++)
-      in_place = in_place && (at[j] != at[i] || call->in_place[j]);
-    if (in_place) return p->block_of_value[at[i]];
+      may = may && (at[j] != at[i] || qn_may_overlap(op, call, j, 0, distance));
+    if (may) return p->block_of_value[at[i]];
   }
   return -1;
 }
 
-static int32_t block_for_result(plan *p, const qn_op *op, int32_t testator, int32_t step,
-                                int32_t last) {
-  int64_t bytes = round_up(qn_bytes(&op->out->type));
+static void make_heir(plan *p, int32_t made, int32_t testator, int64_t lead) {
+  p->blocks[made].testator = testator;
+  p->blocks[made].lead = lead;
+  p->blocks[testator].heir = made;
+}
+
+static int32_t block_for_result(plan *p, const qn_numbering *n, const int32_t *last_steps,
+                                const qn_op *op, int32_t step) {
+  qn_call call;
+  qn_bind(op, &call);
+  int32_t last = last_steps[qn_number_of(n, op->out)];
+  int32_t testator = find_testator(p, n, last_steps, op, &call, step, 0);
+  int64_t bytes = round_up(qn_bytes(&op->out->type)), lead = round_up(op->lead);
   if (testator >= 0 && bytes == p->blocks[testator].bytes) {
     p->blocks[testator].last = last;
     return testator;
   }
   int32_t made = add_block(p, bytes, step, last);
-  if (testator >= 0 && bytes < p->blocks[testator].bytes) {
-    p->blocks[made].testator = testator;
-    p->blocks[testator].heir = made;
-  }
+  if (testator >= 0 && bytes < p->blocks[testator].bytes) make_heir(p, made, testator, -1);
+  if (op->overlap != QN_AHEAD || lead >= bytes) return made;
+  int32_t led = find_testator(p, n, last_steps, op, &call, step, lead);
+  if (led >= 0 && (testator < 0 || testator == led)) make_heir(p, made, led, lead);
   return made;
 }
 
@@ -121,20 +133,26 @@ static void make_blocks(qn_arena *a, plan *p, const qn_numbering *n) {
     int32_t own = qn_number_of(n, op->out);
     p->block_of_value[own] = -1;
     if (number_in_memory(p, n, op->out) != own) continue;
-    int32_t testator = find_testator(p, n, last, op, &call, step);
-    p->block_of_value[own] = block_for_result(p, op, testator, step, last[own]);
+    p->block_of_value[own] = block_for_result(p, n, last, op, step);
   }
 }
 
-/* The largest sum of blocks in one step; a result in its operand's bytes counts from the next on.
- */
+/* How much more a block and its testator take together than the latter. */
+static int64_t joint_growth(const plan *p, const block *b) {
+  int64_t others = p->blocks[b->testator].bytes;
+  int64_t both = b->lead < 0 ? others : b->lead + others;
+  return (both > b->bytes ? both : b->bytes) - others;
+}
+
+/* The largest sum of blocks in one step; a result that overlaps its operand counts as a whole from
+ * the next on. */
 static void find_lower_bound(qn_arena *a, plan *p) {
   int64_t *change = qn_alloc(a, ((size_t)p->steps + 2) * sizeof *change), live = 0;
   for (int32_t i = 0; i < p->count; i++) {
     const block *b = &p->blocks[i];
-    int32_t first = b->testator >= 0 ? b->first + 1 : b->first;
-    if (first > b->last) continue;
-    change[first] += b->bytes;
+    int64_t less = b->testator >= 0 ? b->bytes - joint_growth(p, b) : 0;
+    change[b->first] += b->bytes - less;
+    change[b->first + 1] += less;
     change[b->last + 1] -= b->bytes;
   }
   for (int32_t step = 0; step < p->steps; step++) {
@@ -149,29 +167,50 @@ static bool meet(const block *a, const block *b) {
   return a->first <= b->last && b->first <= a->last;
 }
 
+/* Whether x may overlap y, its heir or testator, at a distance. */
+static bool is_led(const plan *p, const block *x, const block *y) {
+  return (x->testator >= 0 && &p->blocks[x->testator] == y && x->lead >= 0) ||
+         (x->heir >= 0 && &p->blocks[x->heir] == y && y->lead >= 0);
+}
+
+/* Behind `from`, where b may start as far as the kin that it is led by, or leads, is concerned. */
+static int64_t skip_kin(const plan *p, const block *b, int64_t from) {
+  const block *testator = b->testator >= 0 ? &p->blocks[b->testator] : NULL;
+  const block *heir = b->heir >= 0 ? &p->blocks[b->heir] : NULL;
+  for (int i = 0; i < 2; i++) { /* past one may be within the other */
+    if (heir && heir->offset >= 0 && heir->lead >= 0 && from + b->bytes > heir->offset &&
+        from < heir->offset + heir->lead)
+      from = heir->offset + heir->lead;
+    if (testator && testator->offset >= 0 && b->lead >= 0 && from + b->lead > testator->offset &&
+        from < testator->offset + testator->bytes)
+      from = testator->offset + testator->bytes;
+  }
+  return from;
+}
+
 /* The place for b among the blocks placed so far, in order of their offsets: the first gap, or the
  * smallest one, that is large enough. */
 static int64_t find_gap(const plan *p, int32_t placed, const block *b, bool smallest) {
   int64_t end = 0, best = -1, best_room = INT64_MAX;
   for (int32_t i = 0; i < placed; i++) {
     const block *other = &p->blocks[p->placed[i]];
-    if (!meet(b, other)) continue;
-    int64_t room = other->offset - end;
-    if (room >= b->bytes && room < best_room) {
-      if (!smallest) return end;
-      best = end;
+    if (!meet(b, other) || is_led(p, b, other)) continue;
+    int64_t at = skip_kin(p, b, end), room = other->offset - end;
+    if (other->offset - at >= b->bytes && room < best_room) {
+      if (!smallest) return at;
+      best = at;
       best_room = room;
     }
     if (other->offset + other->bytes > end) end = other->offset + other->bytes;
   }
-  return best >= 0 ? best : end;
+  return best >= 0 ? best : skip_kin(p, b, end);
 }
 
 /* Whether b fits at `offset` when block `but` does not count. */
 static bool fits_at(const plan *p, int32_t placed, const block *b, int64_t offset, int32_t but) {
   for (int32_t i = 0; i < placed; i++) {
     const block *other = &p->blocks[p->placed[i]];
-    if (p->placed[i] == but || !meet(b, other)) continue;
+    if (p->placed[i] == but || !meet(b, other) || is_led(p, b, other)) continue;
     if (offset < other->offset + other->bytes && other->offset < offset + b->bytes) return false;
   }
   return true;
@@ -182,8 +221,10 @@ static int64_t choose_offset(const plan *p, int32_t placed, const block *b, bool
   int64_t offset = find_gap(p, placed, b, smallest);
   int32_t kin[2] = {b->testator, b->heir};
   for (int i = 0; i < 2; i++) {
-    if (kin[i] < 0 || p->blocks[kin[i]].offset < 0 || p->blocks[kin[i]].offset >= offset) continue;
-    if (fits_at(p, placed, b, p->blocks[kin[i]].offset, kin[i])) offset = p->blocks[kin[i]].offset;
+    if (kin[i] < 0 || is_led(p, b, &p->blocks[kin[i]])) continue;
+    int64_t at = p->blocks[kin[i]].offset;
+    if (at < 0 || at >= offset || skip_kin(p, b, at) != at) continue;
+    if (fits_at(p, placed, b, at, kin[i])) offset = at;
   }
   return offset;
 }
@@ -226,6 +267,7 @@ static int64_t pack(plan *p, const int32_t *order, manner how) {
 static int compare(int64_t a, int64_t b) { return (a > b) - (a < b); }
 
 static int by_start(const block *a, const block *b) { return compare(a->first, b->first); }
+static int by_end(const block *a, const block *b) { return compare(b->last, a->last); }
 static int by_size(const block *a, const block *b) { return compare(b->bytes, a->bytes); }
 static int by_overlap(const block *a, const block *b) { return compare(b->overlap, a->overlap); }
 static int by_area(const block *a, const block *b) {
@@ -247,6 +289,7 @@ static const heuristic heuristics[] = {
     {"best-fit-by-start", by_start, {true, true}},
     {"best-fit-by-area", by_area, {true, false}},
     {"best-fit-by-overlap", by_overlap, {true, false}},
+    {"greedy-by-end", by_end, {false, false}}, /* what may be in front of an operand comes first */
 };
 enum { HEURISTICS = sizeof heuristics / sizeof *heuristics, QUICKEST = 1 };
 

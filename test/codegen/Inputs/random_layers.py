@@ -12,6 +12,8 @@ fours, on images that are wide enough for every kernel of such ones.
 
 random_layers.py SEED COUNT [--only rows] --files QUERN_COMMAND...   writes the models (mN.qn), the inputs as raw bytes
 (mN.in) and the evaluator's answers (mN.want), for everywhere.sh.
+random_layers.py SEED COUNT --chains QUERN_COMMAND...   the same of layers that follow each other, as in networks:
+3x3 depthwise convolutions and others, whose operands and results are in memory and overlap where they may.
 """
 import math
 import random
@@ -133,18 +135,46 @@ def window_op(rng, model, kind):
         if (min(out) > 0 and taps * o <= MOST_WEIGHTS and batch * dims[0] * dims[1] * c <= MOST_INPUT
                 and batch * out[0] * out[1] * o * taps <= MOST_MACS):
             break
-    w_dims = [1, *kernel, o] if depthwise else [o, *kernel, c // groups]
-    w = model.constant("i8", w_dims, noise(rng, taps * o), f" q(0.5, 0)")
-    bias, gains, zero, text = rescaling(rng, model, taps, o)
     x_type = f"i8[{batch},{dims[0]},{dims[1]},{c}] q(0.5, {rng.choice([-128, 0, rng.randint(-128, 127)])})"
-    y_type = f"i8[{batch},{out[0]},{out[1]},{o}] q(0.5, {zero})"
-    name = "qdepthwise_conv2d" if depthwise else "qconv2d"
     attrs = f"stride=[{stride[0]},{stride[1]}] dilation=[{dilation[0]},{dilation[1]}] padding={padding}"
     attrs += f" groups={groups}" if groups > 1 and not depthwise else ""
     model.params.append(f"%x{index} : {x_type}")
     model.inputs.append(([batch, *dims, c], noise(rng, batch * dims[0] * dims[1] * c)))
-    model.ops.append(f"%y{index} = {name} %x{index}, {w}, {bias}, {', '.join(gains)} {attrs} {text} : {y_type}")
+    w_dims = [1, *kernel, o] if depthwise else [o, *kernel, c // groups]
+    y_type = window_layer(rng, model, depthwise, (f"%y{index}", f"%x{index}"), w_dims, [batch, *out, o], attrs)
     model.results.append((f"%y{index}", y_type))
+
+
+def window_layer(rng, model, depthwise, names, w_dims, y_dims, attrs):
+    """Appends names[0] = a convolution of names[1]; returns its type."""
+    o = y_dims[3]
+    taps = math.prod(w_dims) // o
+    w = model.constant("i8", w_dims, noise(rng, taps * o), f" q(0.5, 0)")
+    bias, gains, zero, text = rescaling(rng, model, taps, o)
+    y_type = f"i8[{','.join(map(str, y_dims))}] q(0.5, {zero})"
+    name = "qdepthwise_conv2d" if depthwise else "qconv2d"
+    model.ops.append(f"{names[0]} = {name} {names[1]}, {w}, {bias}, {', '.join(gains)} {attrs} {text} : {y_type}")
+    return y_type
+
+
+def chain(rng, model, layers):
+    """So many layers, each of which reads the one before."""
+    batch, dims, c = rng.choice([1, 1, 1, 2]), [rng.randint(3, 24), rng.randint(3, 24)], rng.randint(4, 40)
+    model.params.append(f"%x : i8[{batch},{dims[0]},{dims[1]},{c}] q(0.5, {rng.randint(-128, 127)})")
+    model.inputs.append(([batch, *dims, c], noise(rng, batch * dims[0] * dims[1] * c)))
+    name = "%x"
+    for i in range(layers):
+        depthwise = rng.random() < 0.5
+        kernel = [3, 3] if depthwise else rng.choice([[1, 1], [1, 1], [3, 3]])
+        stride = rng.choice([[1, 1], [1, 1], [1, 1], [1, 1], [2, 2], [1, 2]]) if min(dims) > 3 else [1, 1]
+        padding, padded = pad_text(rng, dims, kernel, [1, 1]) if rng.random() < 0.3 else ("same", None)
+        o = c if depthwise else rng.randint(4, 40)
+        dims = out_dims(dims, kernel, stride, [1, 1], padded)
+        attrs = f"stride=[{stride[0]},{stride[1]}] padding={padding}"
+        w_dims = [1, *kernel, o] if depthwise else [o, *kernel, c]
+        y_type = window_layer(rng, model, depthwise, (f"%y{i}", name), w_dims, [batch, *dims, o], attrs)
+        name, c = f"%y{i}", o
+    model.results.append((name, y_type))
 
 
 def dense_op(rng, model):
@@ -210,10 +240,15 @@ def main():
     rng, count, command = random.Random(int(sys.argv[1])), int(sys.argv[2]), sys.argv[3:]
     only = command[1] if command[0] == "--only" else None
     command = command[2:] if only else command
-    files = command[0] == "--files"
+    chains = command[0] == "--chains"
+    files = chains or command[0] == "--files"
     wrong = []
     for first in range(0, count, 8):
         model = Model(f"m{first}")
+        if chains:
+            chain(rng, model, min(8, count - first))
+            write_files(model, command[1:])
+            continue
         for _ in range(min(8, count - first)):
             kind = only or rng.choice(["conv", "conv", "conv", "depthwise", "depthwise", "dense", "add"])
             if kind == "add":
