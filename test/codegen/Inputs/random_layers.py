@@ -168,7 +168,7 @@ def chain(rng, model, layers):
         kernel = [3, 3] if depthwise else rng.choice([[1, 1], [1, 1], [3, 3]])
         stride = rng.choice([[1, 1], [1, 1], [1, 1], [1, 1], [2, 2], [1, 2]]) if min(dims) > 3 else [1, 1]
         padding, padded = pad_text(rng, dims, kernel, [1, 1]) if rng.random() < 0.3 else ("same", None)
-        o = c if depthwise else rng.randint(4, 40)
+        o = c if depthwise or rng.random() < 0.3 else rng.randint(4, 40)
         dims = out_dims(dims, kernel, stride, [1, 1], padded)
         attrs = f"stride=[{stride[0]},{stride[1]}] padding={padding}"
         w_dims = [1, *kernel, o] if depthwise else [o, *kernel, c]
