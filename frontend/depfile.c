@@ -25,11 +25,10 @@ static bool is_first(const qn_file *all, const qn_file *file) {
   return all == file;
 }
 
-qn_status qn_write_depfile(const char *path, const char *output, const qn_file *files) {
+qn_status qn_make_rule(qn_arena *a, const char *output, const qn_file *files, qn_output *out) {
   char *text = NULL;
-  size_t size = 0;
-  FILE *to = open_memstream(&text, &size);
-  if (!to) return qn_io_error(path, "no memory for the text");
+  FILE *to = open_memstream(&text, &out->size);
+  if (!to) return qn_io_error(out->path, "no memory for the text");
   print_name(to, output);
   putc(':', to);
   for (const qn_file *f = files; f; f = f->next) {
@@ -39,7 +38,7 @@ qn_status qn_write_depfile(const char *path, const char *output, const qn_file *
   }
   putc('\n', to);
   fclose(to);
-  qn_status status = qn_write_file(path, text, size);
+  out->data = qn_strndup(a, text, out->size);
   free(text);
-  return status;
+  return QN_OK;
 }
