@@ -27,8 +27,6 @@ static qn_status collect(const qn_options *o, qn_module *m) {
 
 static qn_status merge(const qn_options *o, qn_module *m) {
   if (o->operands.count == 0) return qn_io_error("quern", "--merge needs files of statistics");
-  if (o->input.count)
-    return qn_io_error("quern", "--merge takes no samples, got '%s'", o->input.at[0]);
   qn_statistics all;
   QN_TRY(qn_read_statistics(m, o->operands.at[0], &all));
   for (int i = 1; i < o->operands.count; i++) {

@@ -151,10 +151,6 @@ qn_status command_eval(const qn_options *o) {
   if (!o->labels && !o->against)
     return qn_io_error("quern",
                        "eval needs labels (-l LABELS.npy) or a model to compare with (--against)");
-  if (o->layers && !o->against)
-    return qn_io_error("quern", "--layers needs a model to compare with, --against");
-  if (o->bisect && !o->against)
-    return qn_io_error("quern", "--bisect needs a model to compare with, --against");
   qn_runner r;
   QN_TRY(qn_open_runner(path, o, &r));
   qn_status status = evaluate(o, path, &r);

@@ -17,7 +17,7 @@ static qn_status report_speed(const qn_options *o, const char *path, qn_module *
 }
 
 static qn_status report(const qn_options *o, const char *path, qn_module *m) {
-  if (o->sizes == o->speed)
+  if (!o->sizes && !o->speed)
     return qn_io_error("quern", "report needs what to report: --sizes or --speed");
   if (o->speed) return report_speed(o, path, m);
   qn_size_report r = {.m = m, .path = path};

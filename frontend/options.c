@@ -78,6 +78,41 @@ static qn_status find_command(const char *name) {
                      nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'" : "");
 }
 
+/* ------------------------------------------------------------------ what goes together */
+
+/* A row of conflicts.def. */
+static const struct {
+  const char *command, *flag, *other, *text;
+  bool together; /* with the other, or without it */
+} conflicts[] = {
+#define QN_CONFLICT(command, flag, other, text) {command, flag, other, text, true},
+#define QN_NEED(command, flag, other, text) {command, flag, other, text, false},
+#include "conflicts.def"
+};
+
+/* `--flag`, or `--flag=word`. */
+static bool is_given(const qn_options *o, const char *flag) {
+  size_t size = strcspn(flag, "=");
+  const qn_option *row = find_option(flag, o->command, size);
+  const char *word = flag[size] ? flag + size + 1 : NULL;
+  if (!row) return false;
+  const void *field = (const char *)o + row->offset;
+  if (row->kind == QN_KIND_flag) return *(const bool *)field;
+  if (row->kind == QN_KIND_texts) return ((const qn_texts *)field)->count > 0;
+  const char *text = *(const char *const *)field;
+  return text && (!word || strcmp(text, word) == 0);
+}
+
+static qn_status check_conflicts(const qn_options *o) {
+  for (size_t i = 0; i < sizeof conflicts / sizeof *conflicts; i++) {
+    bool meant = !*conflicts[i].command || strcmp(conflicts[i].command, o->command) == 0;
+    if (meant && is_given(o, conflicts[i].flag) &&
+        is_given(o, conflicts[i].other) == conflicts[i].together)
+      return qn_io_error("quern", "%s", conflicts[i].text);
+  }
+  return QN_OK;
+}
+
 qn_status qn_parse_options(int argc, char **argv, qn_options *out) {
   out->command = argv[1];
   QN_TRY(find_command(argv[1]));
@@ -99,7 +134,7 @@ qn_status qn_parse_options(int argc, char **argv, qn_options *out) {
     }
     QN_TRY(store(row, value, out));
   }
-  return QN_OK;
+  return out->help ? QN_OK : check_conflicts(out);
 }
 
 qn_status qn_choose(const char *flag, const char *words, const char *word, int *out) {

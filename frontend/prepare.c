@@ -34,8 +34,8 @@ qn_status qn_get_pass_options(const qn_options *o, qn_pass_options *out) {
 qn_options qn_plain_options(const qn_options *o) {
   qn_options plain = *o;
   plain.quantize = "float";
-  plain.config = NULL;
-  plain.calibrate.count = 0;
+  plain.config = plain.io = plain.recover = plain.max_drop = plain.calibrate_labels = NULL;
+  plain.calibrate.count = plain.input_range.count = 0;
   plain.watch = NULL;
   return plain;
 }
@@ -98,7 +98,6 @@ static qn_status set_target(const qn_options *o, qn_compile_options *out) {
   if ((hard == 0 && !can_soft) || (hard == 1 && !can_hard))
     return qn_io_error("quern", "target '%s' has no %s float ABI, only %s", t->name, o->float_abi,
                        *t->floats ? t->floats : "the host's");
-  if (o->pic && o->no_pic) return qn_io_error("quern", "--pic and --no-pic contradict each other");
   out->soft = hard == 0 && t->soft;
   out->pic = o->pic || (t->pic && !o->no_pic);
   return QN_OK;

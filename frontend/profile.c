@@ -92,9 +92,6 @@ static void print_json(const profile *p) {
 }
 
 qn_status qn_profile(const qn_options *o, const char *path) {
-  if (o->interpret)
-    return qn_io_error("quern", "--profile is of compiled code, not of --interpret");
-  if (o->output.count) return qn_io_error("quern", "--profile writes no results: leave out -o");
   profile p = {.runner.m = qn_new_module()};
   qn_status status = qn_prepare(path, o, p.runner.m, &p.runner.f);
   if (status == QN_OK) status = measure(o, &p);

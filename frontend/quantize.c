@@ -99,13 +99,21 @@ qn_status qn_apply_quantization(const qn_options *o, const qn_quantization *q, q
   return qn_run_passes(m, list_passes(&m->arena, &scheme, !ranges_only), &passes);
 }
 
+/* Nothing asks for quantization; is there something that only quantization reads? */
+static qn_status check_not_asked(const qn_options *o) {
+  const char *flag = o->calibrate.count     ? "--calibrate"
+                     : o->input_range.count ? "--input-range"
+                     : o->io                ? "--io"
+                     : o->recover           ? "--recover"
+                                            : NULL;
+  if (!flag) return QN_OK;
+  return qn_io_error("quern", "%s without --quantize, --config or a section 'quantize'", flag);
+}
+
 qn_status qn_quantize(const qn_options *o, qn_module *m) {
   qn_quantization q;
   QN_TRY(qn_get_quantization(o, m, &q));
-  if (!q.on && (o->calibrate.count || o->input_range.count))
-    return qn_io_error("quern", "%s without --quantize, --config or a section 'quantize'",
-                       o->calibrate.count ? "--calibrate" : "--input-range");
-  if (!q.on) return QN_OK;
+  if (!q.on) return check_not_asked(o);
   if (q.search == QN_SEARCH_auto)
     QN_TRY(qn_search_scheme(o, m, &q));
   else if (q.search != QN_SEARCH_none)

@@ -107,9 +107,6 @@ static void print_choices(const tuner *t) {
 }
 
 qn_status qn_tune(const qn_options *o, const char *path) {
-  if (o->interpret) return qn_io_error("quern", "--tune is of compiled code, not of --interpret");
-  if (o->tuned) return qn_io_error("quern", "--tune measures anew: leave out --tuned");
-  if (o->output.count) return qn_io_error("quern", "--tune writes no results: leave out -o");
   tuner t = {.o = o, .runner.m = qn_new_module()};
   qn_status status = qn_prepare(path, o, t.runner.m, &t.runner.f);
   if (status == QN_OK) status = run_rounds(&t);
