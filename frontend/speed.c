@@ -1,12 +1,12 @@
 /* Estimates of a compiled model's speed as a table or as JSON. Layers whose kernel no cost is known
- * of show "-", and the totals say how many they are. */
+ * of show "-", and the totals say how many they are; so do totals of nothing else. */
 #include "speed.h"
 #include <inttypes.h>
 
 typedef struct {
   qn_cost sum;
   int64_t macs;
-  int unknown;
+  int known, unknown;
 } totals;
 
 static double per_mac(double instructions, int64_t macs) {
@@ -15,24 +15,24 @@ static double per_mac(double instructions, int64_t macs) {
 
 /* ------------------------------------------------------------------ a table */
 
+/* c NULL: not known. */
 static void print_numbers(int64_t macs, const qn_cost *c) {
-  printf(" %10" PRId64 " %12.0f %12.0f %8.3f", macs, c->instructions, c->cycles,
-         per_mac(c->instructions, macs));
+  if (c)
+    printf(" %10" PRId64 " %12.0f %12.0f %8.3f", macs, c->instructions, c->cycles,
+           per_mac(c->instructions, macs));
+  else
+    printf(" %10" PRId64 " %12s %12s %8s", macs, "-", "-", "-");
 }
 
 static void print_layer(const qn_op *op, int width, const char *kernel, const qn_cost *c) {
-  int64_t macs = qn_macs(op);
   printf("%-18s  %-*s", qn_ops[op->code].name, width, op->out->name);
-  if (c)
-    print_numbers(macs, c);
-  else
-    printf(" %10" PRId64 " %12s %12s %8s", macs, "-", "-", "-");
+  print_numbers(qn_macs(op), c);
   printf("  %s\n", kernel);
 }
 
 static void print_table(const qn_func *f, const qn_target *target, const qn_object *o) {
   int width = qn_name_width(f), i = 0;
-  totals t = {{0, 0}, 0, 0};
+  totals t = {{0, 0}, 0, 0, 0};
   printf("%-18s  %-*s %10s %12s %12s %8s  %s\n", "op", width, "name", "MACs", "instructions",
          "cycles", "per MAC", "kernel");
   for (const qn_op *op = f->first; op; op = op->next, i++) {
@@ -41,11 +41,12 @@ static void print_table(const qn_func *f, const qn_target *target, const qn_obje
     bool known = qn_estimate_cost(target, op, o->kernels[i], &c);
     print_layer(op, width, o->kernels[i], known ? &c : NULL);
     t.macs += qn_macs(op);
+    t.known += known;
     t.unknown += !known;
     if (known) t.sum = (qn_cost){t.sum.instructions + c.instructions, t.sum.cycles + c.cycles};
   }
   printf("%-18s  %-*s", "all", width, "");
-  print_numbers(t.macs, &t.sum);
+  print_numbers(t.macs, t.known ? &t.sum : NULL);
   printf("\n");
   if (t.unknown) printf("layers that are not estimated: %d\n", t.unknown);
 }
