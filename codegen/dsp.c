@@ -40,9 +40,14 @@ bool qn_dsp_is_exact(const qn_rescaling *r) {
          r->acc_low >= -(1 << 30) && r->acc_high < 1 << 30;
 }
 
+qn_dsp_scale qn_dsp_scale_of(bool wide, int32_t channel) {
+  return wide || channel % 2 == 1 ? (qn_dsp_scale){1, 3} : (qn_dsp_scale){256, 10};
+}
+
 const char *qn_dsp_rounding_name(const qn_dsp_kernel *k) {
-  static const char *const names[2][3] = {{"relu", "signed", "mulhi"},
-                                          {"relu_clamp", "signed_clamp", "mulhi_clamp"}};
+  static const char *const names[2][4] = {
+      {"relu", "signed", "mulhi", "scaled"},
+      {"relu_clamp", "signed_clamp", "mulhi_clamp", "scaled_clamp"}};
   return names[k->clamps != 0][k->rounding];
 }
 
@@ -66,7 +71,19 @@ int32_t qn_dsp_skip_bytes(const qn_dsp_kernel *k, int32_t pairs) {
 /* ------------------------------------------------------------------ sums */
 
 qn_dsp_writer qn_dsp_write_two_pixels(qn_assembly *a, const qn_dsp_kernel *k) {
-  return (qn_dsp_writer){a, k, two_sums, 8, {"r2", "r3", "r4", "r5"}, "r2, r3, r4, r5", 0, 0, 0};
+  qn_dsp_writer w = {
+      .a = a, .k = k, .sum = two_sums, .count = 8, .number = {"r2", "r3", "r4", "r5"}};
+  w.numbers = "r2, r3, r4, r5";
+  for (int i = 0; i < 4; i++) w.bits[i] = qn_dsp_scale_of(k->wide, i).bits;
+  return w;
+}
+
+static qn_dsp_writer write_one_pixel(qn_assembly *a, const qn_dsp_kernel *k) {
+  qn_dsp_writer w = {
+      .a = a, .k = k, .sum = one_sums, .count = 4, .number = {"r10", "r11", "r12", "lr"}};
+  w.numbers = "r10, r11, r12, lr";
+  for (int i = 0; i < 4; i++) w.bits[i] = qn_dsp_scale_of(k->wide, i).bits;
+  return w;
 }
 
 void qn_dsp_write_pair(const qn_dsp_writer *w, bool first) {
@@ -118,16 +135,27 @@ static void write_sums(const qn_dsp_writer *w) {
 
 /* ------------------------------------------------------------------ stored values */
 
-/* Channels out of their pairs; for tflite, doubled. */
+/* Channels out of their pairs; for tflite, doubled; scaled, where they are. */
 static void write_unmixing(const qn_dsp_writer *w) {
-  bool doubled = w->k->rounding != QN_DSP_MULHI;
+  bool scaled = w->k->rounding == QN_DSP_SCALED;
+  bool doubled = !scaled && w->k->rounding != QN_DSP_MULHI;
   for (int i = 0; i < w->count; i += 2) {
     const char *x = w->sum[i], *y = w->sum[i + 1];
-    if (!w->k->wide)
-      qn_write_lines(w->a, "sub %s, %s, %s\nasr %s, %s, #%d", x, x, y, x, x, doubled ? 7 : 8);
-    else if (doubled)
-      qn_write_lines(w->a, "lsl %s, %s, #1", x, x);
+    if (!w->k->wide) qn_write_lines(w->a, "sub %s, %s, %s", x, x, y);
+    if (!w->k->wide && !scaled) qn_write_lines(w->a, "asr %s, %s, #%d", x, x, doubled ? 7 : 8);
+    if (w->k->wide && doubled) qn_write_lines(w->a, "lsl %s, %s, #1", x, x);
     if (doubled) qn_write_lines(w->a, "lsl %s, %s, #1", y, y);
+  }
+}
+
+/* Two channels at a time: multiplier, add, multiplier, add. */
+static void write_scaling(const qn_dsp_writer *w) {
+  for (int first = 0; first < 4; first += 2) {
+    qn_write_lines(w->a, "ldmia.w r1!, {%s}", w->numbers);
+    for (int i = first; i < w->count; i += 4)
+      qn_write_lines(w->a, "smmla %s, %s, %s, %s\nsmmla %s, %s, %s, %s", w->sum[i], w->sum[i],
+                     w->number[0], w->number[1], w->sum[i + 1], w->sum[i + 1], w->number[2],
+                     w->number[3]);
   }
 }
 
@@ -148,12 +176,16 @@ static void write_rounding(const qn_dsp_writer *w) {
 
 static void write_clamping(const qn_dsp_writer *w) {
   const char *low = w->number[0], *high = w->number[1];
+  bool scaled = w->k->rounding == QN_DSP_SCALED;
   if (w->k->clamps) qn_write_lines(w->a, "ldrd %s, %s, [sp, #%d]", low, high, (int)w->at_low);
   for (int i = 0; i < w->count; i++) {
     const char *x = w->sum[i];
+    if (w->k->clamps && scaled) qn_write_lines(w->a, "asr %s, %s, #%d", x, x, (int)w->bits[i % 4]);
     if (w->k->clamps)
       qn_write_lines(w->a, "cmp %s, %s\nit lt\nmovlt %s, %s\ncmp %s, %s\nit gt\nmovgt %s, %s", x,
                      low, x, low, x, high, x, high);
+    else if (scaled)
+      qn_write_lines(w->a, "ssat %s, #8, %s, asr #%d", x, x, (int)w->bits[i % 4]);
     else
       qn_write_lines(w->a, "ssat %s, #8, %s", x, x);
   }
@@ -177,7 +209,10 @@ static void write_stores(const qn_dsp_writer *w) {
 }
 
 void qn_dsp_write_results(const qn_dsp_writer *w) {
-  write_rounding(w);
+  if (w->k->rounding == QN_DSP_SCALED)
+    write_scaling(w);
+  else
+    write_rounding(w);
   write_clamping(w);
   write_stores(w);
 }
@@ -216,10 +251,7 @@ LLVMValueRef qn_dsp_kernel_function(qn_build *b, const qn_dsp_kernel *k) {
                                qn_dsp_rounding_name(k));
   LLVMValueRef found = qn_find_assembly(b, name);
   if (found) return found;
-  qn_dsp_writer w = qn_dsp_write_two_pixels(&a, k);
-  if (k->pixels == 1)
-    w = (qn_dsp_writer){&a, k, one_sums, 4, {"r10", "r11", "r12", "lr"}, "r10, r11, r12, lr",
-                        0,  0, 0};
+  qn_dsp_writer w = k->pixels == 1 ? write_one_pixel(&a, k) : qn_dsp_write_two_pixels(&a, k);
   w.at_y = AT_Y;
   w.at_zero = AT_ZERO;
   w.at_low = AT_LOW;

@@ -17,8 +17,15 @@
 /* How sums become stored values.
  *   relu    contract tflite, where nothing below zero is stored: two rounded high products
  *   signed  contract tflite: ties of negative numbers away from zero
- *   mulhi   contract mulhi, shr 0 */
-typedef enum { QN_DSP_RELU, QN_DSP_SIGNED, QN_DSP_MULHI } qn_dsp_rounding;
+ *   mulhi   contract mulhi, shr 0
+ *   scaled  one high product by numbers that are proven for every channel of a block (rescale.h) */
+typedef enum { QN_DSP_RELU, QN_DSP_SIGNED, QN_DSP_MULHI, QN_DSP_SCALED } qn_dsp_rounding;
+/* scaled: the scale on which a block's channels are rounded, and the bits of their fractions. */
+typedef struct {
+  int32_t factor, bits;
+} qn_dsp_scale;
+/* channel: 0..3 of the block. Of a dual pair the first one is left on the scale of 256. */
+qn_dsp_scale qn_dsp_scale_of(bool wide, int32_t channel);
 
 typedef struct {
   int32_t pixels; /* 2, or 1 */
@@ -28,7 +35,8 @@ typedef struct {
 } qn_dsp_kernel;
 
 /* The words in front of a stream of weights. Per block of four channels then follow bias, weights,
- * multipliers, and for tflite 2^(32-shr), four words each; bias: (256*a + b, b) twice when dual. */
+ * multipliers, and for tflite 2^(32-shr), four words each; bias: (256*a + b, b) twice when dual.
+ * scaled: four times multiplier, add. */
 typedef struct {
   int32_t pair_bytes;   /* of the activations: 8 per pair, 4 for one pixel */
   int32_t skip_bytes;   /* where the unrolled loop is entered */
@@ -75,14 +83,15 @@ typedef struct {
   const char *number[4]; /* registers for multipliers, and what else is needed for a while */
   const char *numbers;   /* the same as a list */
   int32_t at_y, at_zero, at_low; /* from sp: results of the pixels; zero; low and high */
+  int32_t bits[4];               /* scaled: of the channels' fractions */
 } qn_dsp_writer;
 /* Sums in r6..r12, lr; numbers in r2..r5. The at_... are the caller's to set. */
 qn_dsp_writer qn_dsp_write_two_pixels(qn_assembly *a, const qn_dsp_kernel *k);
 /* One pair at r0 times its weights at r1, both of which move on; changes the numbers. The first
  * one adds to the second pixel's sums for both pixels. */
 void qn_dsp_write_pair(const qn_dsp_writer *w, bool first);
-/* Sums, doubled for tflite, become stored bytes: multipliers at r1, which moves on, as the
- * addresses of results do by 4; changes r0, numbers and sums. */
+/* Sums, doubled for tflite, on their scale when scaled, become stored bytes: multipliers at r1,
+ * which moves on, as the addresses of results do by 4; changes r0, numbers and sums. */
 void qn_dsp_write_results(const qn_dsp_writer *w);
 /* For functions' names. */
 const char *qn_dsp_rounding_name(const qn_dsp_kernel *k);

@@ -8,7 +8,7 @@
  * The result may overlap the operand in front of what is still to be read.
  *
  * Channels are taken four at a time, the last four maybe once more; neighbouring blocks of the same
- * kind, dual or wide, are one call of the kernel for each two pixels.
+ * kind, dual or wide, scaled or not, are one call of the kernel for each two pixels.
  *
  * The constants are: qn_dsp_runs, qn_border, and per segment a qn_dsp_header and its stream.
  *
@@ -17,7 +17,8 @@
  *   SMMULR(2*acc, mul) = floor((acc*mul + 2^30) / 2^31), the first rounding
  *   SMMLAR(v, 2^(32-shr), zero) = floor((v + 2^(shr-1)) / 2^shr) + zero, shr >= 2
  * The second one wants ties away from zero: v - 1 for negative v. Where the clamp cuts at zero or
- * above, negative values do not matter. mulhi with shr 0 is SMMLAR itself. */
+ * above, negative values do not matter, and one product does for nearly all channels: rescale.h
+ * proves it. mulhi with shr 0 is SMMLAR itself. */
 #include <string.h>
 #include "dsp.h"
 #include "pixels.h"
@@ -27,13 +28,14 @@
 enum { MOST_SEGMENTS = 24, RUNS_AT = 0, BORDER_AT = 32, STREAMS_AT = 64, WORD = 4 };
 
 typedef struct {
-  int32_t wide, first_channel, blocks;
+  int32_t wide, rounding; /* of the kernel */
+  int32_t first_channel, blocks;
   int32_t first_byte; /* of constants */
 } segment;
 
 typedef struct {
   qn_window g;
-  qn_dsp_kernel kernel; /* `wide` is the segment's */
+  qn_dsp_kernel kernel; /* `wide` and, scaled or not, the rounding are the segment's */
   qn_clamping clamping;
   int32_t padded;     /* some window reaches beyond the border */
   int32_t pixels;     /* results */
@@ -130,13 +132,52 @@ static void put_pair(packer *p, int32_t low, int32_t high) {
   put_word(p, (uint32_t)low % 65536 + (int64_t)((uint32_t)high % 65536) * 65536);
 }
 
-static void put_block(packer *p, int32_t first, bool wide) {
-  for (int32_t i = 0; i < 4; i++) {
-    int64_t bias = p->bias[first + i];
-    put_word(p, !wide && i % 2 == 0 ? 256 * bias + p->bias[first + i + 1] : bias);
+/* How a block is computed; with the numbers of a scaled one. */
+typedef struct {
+  int32_t first; /* channel */
+  qn_dsp_kernel kernel;
+  qn_high_multiply numbers[4];
+} block;
+
+static block choose_block(const packer *p, int32_t first) {
+  block b = {.first = first, .kernel = p->s->kernel};
+  b.kernel.wide = !can_pair(p, first) || !can_pair(p, first + 2);
+  bool scaled = b.kernel.rounding == QN_DSP_RELU;
+  for (int32_t i = 0; i < 4 && scaled; i++) {
+    qn_dsp_scale s = qn_dsp_scale_of(b.kernel.wide, i);
+    scaled = qn_prove_high_multiply(&p->channels[first + i], s.factor, s.bits, &b.numbers[i]);
   }
+  if (scaled) b.kernel.rounding = QN_DSP_SCALED;
+  return b;
+}
+
+static void put_numbers(packer *p, const block *b) {
+  const qn_rescaling *r = &p->channels[b->first];
+  bool scaled = b->kernel.rounding == QN_DSP_SCALED;
+  for (int32_t i = 0; i < 4; i++) {
+    put_word(p, scaled ? b->numbers[i].mul : r[i].mul);
+    if (scaled) put_word(p, b->numbers[i].add);
+  }
+  for (int32_t i = 0; i < 4 && !scaled && b->kernel.rounding != QN_DSP_MULHI; i++)
+    put_word(p, (int64_t)1 << (32 - r[i].shr));
+}
+
+/* Words of two channels that begin their sums, on their scales. */
+static void put_bias(packer *p, const block *b, int32_t i) {
+  bool scaled = b->kernel.rounding == QN_DSP_SCALED;
+  int64_t x = p->bias[b->first + i], y = p->bias[b->first + i + 1];
+  if (!b->kernel.wide) x *= 256;
+  if (scaled) x += b->numbers[i].shift, y += b->numbers[i + 1].shift;
+  put_word(p, b->kernel.wide ? x : x + y);
+  put_word(p, y);
+}
+
+static void put_block(packer *p, const block *b) {
+  int32_t wide = b->kernel.wide;
+  put_bias(p, b, 0);
+  put_bias(p, b, 2);
   for (int32_t k = 0; k < 2 * p->pairs; k += 2)
-    for (int32_t c = first; c < first + 4; c += wide ? 1 : 2) {
+    for (int32_t c = b->first; c < b->first + 4; c += wide ? 1 : 2) {
       int32_t low = weight_at(p, c, k), high = weight_at(p, c, k + 1);
       if (!wide) {
         low = 256 * low + weight_at(p, c + 1, k);
@@ -144,9 +185,7 @@ static void put_block(packer *p, int32_t first, bool wide) {
       }
       put_pair(p, low, high);
     }
-  for (int32_t i = 0; i < 4; i++) put_word(p, p->channels[first + i].mul);
-  for (int32_t i = 0; i < 4 && p->s->kernel.rounding != QN_DSP_MULHI; i++)
-    put_word(p, (int64_t)1 << (32 - p->channels[first + i].shr));
+  put_numbers(p, b);
 }
 
 static int64_t block_bytes(const packer *p, bool wide) {
@@ -155,13 +194,19 @@ static int64_t block_bytes(const packer *p, bool wide) {
 }
 
 /* A header for the segment, filled in when its blocks are known. */
-static bool open_segment(packer *p, bool wide, int32_t first_channel) {
+static bool open_segment(packer *p, const block *b) {
   conv_shape *s = p->s;
   if (s->segment_count == MOST_SEGMENTS) return false;
-  s->at[s->segment_count++] =
-      (segment){.wide = wide, .first_channel = first_channel, .first_byte = (int32_t)p->used};
+  s->at[s->segment_count++] = (segment){.wide = b->kernel.wide,
+                                        .rounding = b->kernel.rounding,
+                                        .first_channel = b->first,
+                                        .first_byte = (int32_t)p->used};
   p->used += (int64_t)sizeof(qn_dsp_header);
   return true;
+}
+
+static bool continues(const segment *at, const block *b) {
+  return at->wide == b->kernel.wide && at->rounding == b->kernel.rounding;
 }
 
 static void write_header(packer *p, const segment *at) {
@@ -183,13 +228,12 @@ static bool pack(packer *p) {
   p->used = STREAMS_AT;
   for (int32_t c = 0; c < channels; c += 4) {
     bool again = c + 4 > channels; /* the last four, some of them for the second time */
-    int32_t first = again ? channels - 4 : c;
-    bool wide = !can_pair(p, first) || !can_pair(p, first + 2);
+    block b = choose_block(p, again ? channels - 4 : c);
     segment *last = &s->at[s->segment_count - 1];
-    if ((c == 0 || again || last->wide != wide) && !open_segment(p, wide, first)) return false;
+    if ((c == 0 || again || !continues(last, &b)) && !open_segment(p, &b)) return false;
     s->at[s->segment_count - 1].blocks++;
-    if (p->used + block_bytes(p, wide) > p->room) return false;
-    put_block(p, first, wide);
+    if (p->used + block_bytes(p, b.kernel.wide) > p->room) return false;
+    put_block(p, &b);
   }
   for (int i = 0; i < s->segment_count; i++) write_header(p, &s->at[i]);
   const qn_border border = qn_border_of(&s->g, p->x_zero);
@@ -251,6 +295,7 @@ static void emit_segments(walk *w, LLVMValueRef y) {
     const segment *at = &w->s->at[i];
     qn_dsp_kernel kernel = w->s->kernel;
     kernel.wide = at->wide;
+    kernel.rounding = at->rounding;
     LLVMValueRef arguments[] = {w->pairs, qn_at(b, w->constants, at->first_byte),
                                 qn_at(b, y, at->first_channel)};
     qn_call_function(b, qn_dsp_kernel_function(b, &kernel), arguments, 3);

@@ -95,18 +95,28 @@ static int32_t weight_of(const packer *p, int32_t phase, int32_t channel, int32_
   return form[0] * w[0] + form[1] * w[inputs] + form[2] * w[2 * inputs];
 }
 
-/* The channel's rescaling and its bias with corrections; false: the code is not exact for it. */
-static bool prepare_channel(const packer *p, int32_t channel, qn_rescaling *out,
-                            int32_t *out_bias) {
-  int32_t taps = TAPS * TAPS * p->s->g.in_c;
-  qn_sums sums = qn_bound_sums(weights_of(p, channel), taps, 1, p->s->x_zero, bias_of(p, channel));
-  int64_t bias = bias_of(p, channel) - p->s->x_zero * sums.weights;
-  *out = qn_rescaling_of(p->u, p->call, channel);
-  out->acc_low = sums.low;
-  out->acc_high = sums.high;
-  *out_bias = (int32_t)(uint32_t)bias;
-  int64_t end = p->s->outputs == 2 ? 1 << 30 : 1 << 28;
-  return qn_dsp_is_exact(out) && sums.low >= -end && sums.high < end;
+/* How a channel is rescaled. */
+typedef struct {
+  qn_rescaling r;
+  qn_high_multiply high; /* when scaled */
+  int64_t bias;          /* with corrections */
+} channel_numbers;
+
+/* False: the code is not exact for the channel. */
+static bool prepare_channel(const packer *p, int32_t channel, channel_numbers *out) {
+  const conv_shape *s = p->s;
+  int32_t taps = TAPS * TAPS * s->g.in_c;
+  qn_dsp_scale scale = form_of(s)->scale;
+  qn_sums sums = qn_bound_sums(weights_of(p, channel), taps, 1, s->x_zero, bias_of(p, channel));
+  out->bias = bias_of(p, channel) - s->x_zero * sums.weights;
+  out->high = (qn_high_multiply){0, 0, 0};
+  out->r = qn_rescaling_of(p->u, p->call, channel);
+  out->r.acc_low = sums.low;
+  out->r.acc_high = sums.high;
+  int64_t end = s->outputs == 2 ? 1 << 30 : 1 << 28;
+  if (!qn_dsp_is_exact(&out->r) || sums.low < -end || sums.high >= end) return false;
+  return s->kernel.rounding != QN_DSP_SCALED ||
+         qn_prove_high_multiply(&out->r, scale.factor, scale.bits, &out->high);
 }
 
 static void put_phase(packer *p, int32_t phase, int32_t first) {
@@ -120,19 +130,23 @@ static void put_phase(packer *p, int32_t phase, int32_t first) {
       }
 }
 
-static void put_numbers(packer *p, const qn_rescaling *channels) {
-  for (int32_t i = 0; i < CHANNELS; i++) put_word(p, channels[i].mul);
-  for (int32_t i = 0; i < CHANNELS && p->s->kernel.rounding != QN_DSP_MULHI; i++)
-    put_word(p, (int64_t)1 << (32 - channels[i].shr));
+static void put_numbers(packer *p, const channel_numbers *channels) {
+  qn_dsp_rounding rounding = (qn_dsp_rounding)p->s->kernel.rounding;
+  for (int32_t i = 0; i < CHANNELS; i++) {
+    put_word(p, rounding == QN_DSP_SCALED ? channels[i].high.mul : channels[i].r.mul);
+    if (rounding == QN_DSP_SCALED) put_word(p, channels[i].high.add);
+  }
+  for (int32_t i = 0; i < CHANNELS && (rounding == QN_DSP_RELU || rounding == QN_DSP_SIGNED); i++)
+    put_word(p, (int64_t)1 << (32 - channels[i].r.shr));
 }
 
 static bool put_block(packer *p, int32_t first) {
   const qn_winograd_form *form = form_of(p->s);
-  qn_rescaling channels[CHANNELS];
+  channel_numbers channels[CHANNELS];
   for (int32_t i = 0; i < CHANNELS; i++) {
-    int32_t bias;
-    if (!prepare_channel(p, first + i, &channels[i], &bias)) return false;
-    put_word(p, (int64_t)form->factor * bias);
+    channel_numbers *c = &channels[i];
+    if (!prepare_channel(p, first + i, c)) return false;
+    put_word(p, form->factor * c->bias + form->factor / form->scale.factor * c->high.shift);
   }
   for (int32_t phase = 0; phase < form->phases; phase++) {
     if (phase == form->first_phases) put_numbers(p, channels);
@@ -163,12 +177,22 @@ static bool put_segment(packer *p, int32_t first_channel, int32_t blocks) {
   return true;
 }
 
-static bool pack(packer *p) {
+static bool put_segments(packer *p) {
   int32_t channels = p->s->g.out_c;
   memset(p->bytes, p->s->x_zero, 4);
   p->used = SEGMENTS_AT;
+  p->s->segment_count = 0;
   return put_segment(p, 0, channels / CHANNELS) &&
          (channels % CHANNELS == 0 || put_segment(p, channels - CHANNELS, 1));
+}
+
+/* Scaled where all channels can be, or as it is. */
+static bool pack(packer *p) {
+  const qn_dsp_kernel kernel = p->s->kernel;
+  p->s->kernel.rounding = QN_DSP_SCALED;
+  if (kernel.rounding == QN_DSP_RELU && put_segments(p)) return true;
+  p->s->kernel = kernel;
+  return put_segments(p);
 }
 
 /* ------------------------------------------------------------------ taking */
@@ -200,6 +224,19 @@ static bool pays(const qn_unit *u, const qn_window *g, int32_t outputs) {
   return outputs == 2 ? two < enough : four < enough && four < two;
 }
 
+/* Rows of the input are read for good two rows before a row of results is written. */
+static int64_t find_lead(const qn_window *g) {
+  int64_t lead = 0, row_bytes = (int64_t)g->in_w * g->in_c;
+  for (int32_t image = 0; image < g->batch; image++)
+    for (int32_t row = 0; row < g->out_h; row++) {
+      int32_t next = row + TAPS - g->top;
+      int64_t read = ((int64_t)image * g->in_h + (next < g->in_h ? next : g->in_h)) * row_bytes;
+      int64_t written = ((int64_t)image * g->out_h + row + 1) * g->out_w * g->out_c;
+      if (written - read > lead) lead = written - read;
+    }
+  return lead;
+}
+
 static bool take(qn_unit *u, const qn_call *call, qn_job *job, int32_t outputs) {
   qn_conv_i8_params params;
   memcpy(&params, call->params, sizeof params);
@@ -222,6 +259,8 @@ static bool take(qn_unit *u, const qn_call *call, qn_job *job, int32_t outputs) 
   job->shape_bytes = sizeof *s;
   job->constants = p.bytes;
   job->constant_bytes = p.used;
+  job->overlap = QN_AHEAD;
+  job->lead = find_lead(&s->g);
   job->scratch_bytes = transforms;
   if (s->padded) job->scratch_bytes += line_bytes(s);
   if (has_blank_rows(s)) job->scratch_bytes += line_bytes(s);

@@ -17,7 +17,8 @@
  *
  * Constants: a word of x_zero in every byte, and from byte 64 on per channel the words (w0, w1),
  * (w1, w2) of the three rows, bias, multiplier, 2^(32-shr). For tflite weights and bias are
- * doubled: emit_conv_dsp.c says why the rounding is exact. */
+ * doubled: emit_conv_dsp.c says why the rounding is exact. When all channels can be scaled (dsp.h),
+ * nothing is, and an add is in place of the power of two. */
 #include <string.h>
 #include "dsp.h"
 #include "rescale.h"
@@ -53,6 +54,7 @@ typedef struct {
   qn_window g;
   qn_dsp_kernel kernel; /* pixels: 2 */
   qn_clamping clamping;
+  int32_t bits; /* scaled: of fractions */
   int32_t x_zero;
   int32_t strips, strip_rows; /* result rows of a strip */
   int32_t plane_rows, row_words;
@@ -110,23 +112,29 @@ static bool pack_channel(const qn_unit *u, const qn_call *call, const depthwise_
                          uint32_t *to) {
   const int8_t *w = (const int8_t *)qn_constant(u, call->in[1]) + c;
   const int32_t *bias = qn_constant(u, call->in[2]);
-  int32_t channels = s->g.in_c, factor = s->kernel.rounding == QN_DSP_MULHI ? 1 : 2;
+  bool scaled = s->kernel.rounding == QN_DSP_SCALED;
+  int32_t channels = s->g.in_c, factor = scaled || s->kernel.rounding == QN_DSP_MULHI ? 1 : 2;
   qn_sums sums = qn_bound_sums(w, 9, channels, s->x_zero, bias ? bias[c] : 0);
   qn_rescaling r = qn_rescaling_of(u, call, c);
   r.acc_low = sums.low;
   r.acc_high = sums.high;
-  if (!qn_dsp_is_exact(&r)) return false;
+  qn_high_multiply numbers = {0, 0, 0};
+  if (scaled ? !qn_prove_high_multiply(&r, 1, s->bits, &numbers) : !qn_dsp_is_exact(&r))
+    return false;
   for (int32_t row = 0; row < 3; row++, w += 3 * channels) {
     *to++ = halfwords(factor * w[0], factor * w[channels]);
     *to++ = halfwords(factor * w[channels], factor * w[2 * channels]);
   }
-  *to++ = (uint32_t)factor * (uint32_t)((bias ? bias[c] : 0) - s->x_zero * sums.weights);
-  *to++ = (uint32_t)r.mul;
+  *to++ = (uint32_t)factor * (uint32_t)((bias ? bias[c] : 0) - s->x_zero * sums.weights) +
+          (uint32_t)numbers.shift;
+  *to++ = (uint32_t)(scaled ? numbers.mul : r.mul);
   *to = r.contract == QN_CONTRACT_mulhi ? 0 : (uint32_t)1 << (32 - r.shr);
+  if (scaled) *to = (uint32_t)numbers.add;
   return true;
 }
 
-static bool pack(const qn_unit *u, const qn_call *call, const depthwise_shape *s, qn_job *job) {
+static bool pack_channels(const qn_unit *u, const qn_call *call, const depthwise_shape *s,
+                          qn_job *job) {
   job->constant_bytes = CHANNELS_AT + (int64_t)s->g.in_c * CHANNEL_BYTES;
   unsigned char *bytes = qn_alloc(&u->m->arena, (size_t)job->constant_bytes);
   memset(bytes, s->x_zero, 4);
@@ -138,6 +146,20 @@ static bool pack(const qn_unit *u, const qn_call *call, const depthwise_shape *s
     memcpy(bytes, words, sizeof words);
   }
   return true;
+}
+
+/* Scaled, with the same bits as other layers if possible, or as it is. */
+static bool pack(const qn_unit *u, const qn_call *call, depthwise_shape *s, qn_job *job) {
+  static const int32_t preferred[] = {4, 6, 2, 1};
+  const qn_dsp_kernel kernel = s->kernel;
+  s->kernel.rounding = QN_DSP_SCALED;
+  for (int i = 0; i < 4 && kernel.rounding == QN_DSP_RELU; i++) {
+    s->bits = preferred[i];
+    if (pack_channels(u, call, s, job)) return true;
+  }
+  s->kernel = kernel;
+  s->bits = 0;
+  return pack_channels(u, call, s, job);
 }
 
 bool qn_take_depthwise_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
@@ -193,19 +215,24 @@ static void write_results(qn_assembly *a, const depthwise_shape *s, int32_t step
     const char *x = sums[i];
     if (k->rounding == QN_DSP_MULHI) {
       qn_write_lines(a, "smmlar %s, %s, r2, r11", x, x);
-      continue;
+    } else if (k->rounding == QN_DSP_SCALED) {
+      qn_write_lines(a, "smmla %s, %s, r2, r3", x, x);
+    } else {
+      qn_write_lines(a, "smmulr %s, %s, r2", x, x);
+      if (k->rounding == QN_DSP_SIGNED) qn_write_lines(a, "add %s, %s, %s, asr #31", x, x, x);
+      qn_write_lines(a, "smmlar %s, %s, r3, r11", x, x);
     }
-    qn_write_lines(a, "smmulr %s, %s, r2", x, x);
-    if (k->rounding == QN_DSP_SIGNED) qn_write_lines(a, "add %s, %s, %s, asr #31", x, x, x);
-    qn_write_lines(a, "smmlar %s, %s, r3, r11", x, x);
   }
   if (k->clamps)
     qn_write_lines(a, "mov r2, #%d\nmov r3, #%d", (int)s->clamping.low, (int)s->clamping.high);
   for (int32_t i = 0; i < results; i++) {
     const char *x = sums[i];
+    if (k->clamps && s->bits > 0) qn_write_lines(a, "asr %s, %s, #%d", x, x, (int)s->bits);
     if (k->clamps)
       qn_write_lines(a, "cmp %s, r2\nit lt\nmovlt %s, r2\ncmp %s, r3\nit gt\nmovgt %s, r3", x, x, x,
                      x);
+    else if (s->bits > 0)
+      qn_write_lines(a, "ssat %s, #8, %s, asr #%d", x, x, (int)s->bits);
     else
       qn_write_lines(a, "ssat %s, #8, %s", x, x);
     qn_write_lines(a, "strb %s, [r1, #%d]", x, (int)((2 * step + i) * s->g.in_c));

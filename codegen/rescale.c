@@ -1,4 +1,5 @@
-/* A channel's requantization -> scale and offset of one float multiply-add, with proof.
+/* A channel's requantization -> scale and offset of one float multiply-add, or of one high product
+ * of integers, with proof.
  *
  * Both the contract and the multiply-add are monotone in the accumulator: conversion to float, fma
  * and rounding to nearest never decrease, and neither does a multiplier >= 0. Two monotone
@@ -195,6 +196,95 @@ bool qn_prove_rescale(const qn_rescaling *r, qn_rescale form, bool fused, qn_mul
     up = nextafterf(up, 1);
     down = nextafterf(down, 0);
     if (try_scale(&p, up, out) || try_scale(&p, down, out)) return true;
+  }
+  return false;
+}
+
+/* ------------------------------------------------------------------ high products */
+
+/* In integers there is no rounding to allow for, but numbers are few. With
+ *   offset = shift*mul + add*2^32
+ * each condition bounds the offset from one side,
+ *   factor*T*mul + offset >= k * 2^(32+bits) > factor*(T-1)*mul + offset
+ * and adds near the interval's middle are tried until some shift brings the offset into it: shifts
+ * are multiples of mul, which is prime enough to 2^32 that a few thousand adds cover all. */
+enum { MUL_STEPS = 4, ADD_STEPS = 4000, FARTHEST_SHIFT = 1 << 20 };
+
+int64_t qn_apply_high_multiply(qn_high_multiply m, int32_t factor, int32_t bits, int32_t acc) {
+  int64_t x = (int64_t)factor * acc + m.shift;
+  return ((x * m.mul >> 32) + m.add) >> bits;
+}
+
+/* Everything in between is an int32 for the accumulators at the ends, and so for all. */
+static bool stays_in_words(const proof *p, int32_t factor, qn_high_multiply m) {
+  int64_t ends[] = {p->r->acc_low, p->r->acc_high};
+  for (int i = 0; i < 2; i++) {
+    if (ends[i] < INT32_MIN || ends[i] > INT32_MAX) return false;
+    int64_t x = factor * ends[i] + m.shift;
+    if (x < INT32_MIN || x > INT32_MAX) return false;
+    int64_t sum = (x * m.mul >> 32) + m.add;
+    if (sum < INT32_MIN || sum > INT32_MAX) return false;
+  }
+  return true;
+}
+
+static bool high_holds(const proof *p, int32_t factor, int32_t bits, qn_high_multiply m) {
+  for (int i = 0; i < p->count; i++) {
+    const condition *c = &p->at[i];
+    if ((qn_apply_high_multiply(m, factor, bits, c->acc) >= c->k) != c->at_least) return false;
+  }
+  return true;
+}
+
+/* The offsets that satisfy all conditions; exact for those that matter, which are small. */
+static void high_interval(const proof *p, double unit, double one, double *out_low,
+                          double *out_high) {
+  double low = -INFINITY, high = INFINITY;
+  for (int i = 0; i < p->count; i++) {
+    const condition *c = &p->at[i];
+    double bound = (double)c->k * one - (double)c->acc * unit;
+    if (c->at_least)
+      low = fmax(low, bound);
+    else
+      high = fmin(high, bound);
+  }
+  if (isinf(low)) low = isinf(high) ? 0 : high - unit;
+  if (isinf(high)) high = low + unit;
+  *out_low = low;
+  *out_high = high;
+}
+
+/* Shift and add whose offset is in the interval, with the smallest shift. */
+static bool split_high_offset(int32_t mul, double low, double high, qn_high_multiply *out) {
+  const double word = 4294967296.0;
+  double middle = floor((low + high) / 2 / word);
+  if (!(fabs(middle) < 1 << 30)) return false;
+  for (int32_t i = 0; i <= 2 * ADD_STEPS; i++) {
+    double add = middle + (i % 2 == 0 ? i / 2 : -(i + 1) / 2);
+    double shift = ceil((low - add * word) / mul);
+    if (fabs(shift) > FARTHEST_SHIFT || shift * mul + add * word >= high) continue;
+    *out = (qn_high_multiply){mul, (int32_t)add, (int32_t)shift};
+    return true;
+  }
+  return false;
+}
+
+bool qn_prove_high_multiply(const qn_rescaling *r, int32_t factor, int32_t bits,
+                            qn_high_multiply *out) {
+  proof p = {.r = r};
+  if (!is_monotone(r)) return false;
+  double one = ldexp(1, 32 + bits), middle = nearbyint(real_multiplier(r) / factor * one);
+  if (middle < 1 || middle > INT32_MAX - MUL_STEPS) return false;
+  bound_accumulators(&p);
+  collect(&p);
+  for (int32_t i = 0; i <= 2 * MUL_STEPS; i++) {
+    int32_t mul = (int32_t)middle + (i % 2 == 0 ? i / 2 : -(i + 1) / 2);
+    double low, high;
+    if (mul < 1) continue;
+    high_interval(&p, (double)factor * mul, one, &low, &high);
+    if (low < high && split_high_offset(mul, low, high, out) && stays_in_words(&p, factor, *out) &&
+        high_holds(&p, factor, bits, *out))
+      return true;
   }
   return false;
 }

@@ -43,6 +43,19 @@ int32_t qn_apply_rescale(const qn_rescaling *r, qn_rescale form, bool fused, qn_
 /* The code's integer form is exact for this channel. */
 bool qn_can_rescale_integer(const qn_rescaling *r);
 
+/* The same by the high half of one product (SMMLA) and a shift that saturates to -128..127:
+ *   stored = clamp(((factor*acc + shift) * mul / 2^32 + add) / 2^bits), both divisions floored
+ * factor is the scale on which sums are, which shift, a part of the bias, is on too. */
+typedef struct {
+  int32_t mul, add, shift;
+} qn_high_multiply;
+/* Finds numbers that give the contract's value for every accumulator that can occur, with all
+ * intermediate values in int32. False: none was found. factor > 0, bits 1..31. */
+bool qn_prove_high_multiply(const qn_rescaling *r, int32_t factor, int32_t bits,
+                            qn_high_multiply *out);
+/* What they give, before the clamp to low..high: the proof's model of the code. */
+int64_t qn_apply_high_multiply(qn_high_multiply m, int32_t factor, int32_t bits, int32_t acc);
+
 /* -- rescale_add.c */
 /* Both operands are walked as the result is: from end to end. */
 bool qn_is_dense_walk(const qn_broadcast *w);

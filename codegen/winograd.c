@@ -30,8 +30,13 @@ typedef struct {
 } writer;
 
 static const qn_winograd_form forms[] = {
-    {2, 4, 2, 3, {{1, 1, 1}, {1, -1, 1}, {1, 0, 0}, {0, 0, 1}}},
-    {4, 6, 24, 5, {{-4, -4, -4}, {-4, 4, -4}, {1, 2, 4}, {1, -2, 4}, {6, 0, 0}, {0, 0, 24}}}};
+    {2, 4, 2, 3, {1, 3}, {{1, 1, 1}, {1, -1, 1}, {1, 0, 0}, {0, 0, 1}}},
+    {4,
+     6,
+     24,
+     5,
+     {24, 8},
+     {{-4, -4, -4}, {-4, 4, -4}, {1, 2, 4}, {1, -2, 4}, {6, 0, 0}, {0, 0, 24}}}};
 
 const qn_winograd_form *qn_winograd_form_of(int32_t outputs) { return &forms[outputs / 4]; }
 
@@ -57,13 +62,15 @@ static void write_recall(const writer *x, int32_t at) {
 /* The sums into results of column `column` of both tiles. */
 static void write_results(const writer *x, int32_t column) {
   const qn_dsp_kernel *k = x->w.k;
-  bool doubled = k->rounding != QN_DSP_MULHI;
+  bool scaled = k->rounding == QN_DSP_SCALED;
+  bool doubled = !scaled && k->rounding != QN_DSP_MULHI;
   if (column > 0 && column < x->form->outputs - 1) /* the same numbers again */
-    qn_write_lines(x->a, "sub r1, #%d", doubled ? 32 : 16);
-  if (x->form->factor == 24) qn_write_lines(x->a, "movw r2, #0xaaab\nmovt r2, #0xaaaa");
+    qn_write_lines(x->a, "sub r1, #%d", k->rounding == QN_DSP_MULHI ? 16 : 32);
+  bool divided = !scaled && x->form->factor == 24;
+  if (divided) qn_write_lines(x->a, "movw r2, #0xaaab\nmovt r2, #0xaaaa");
   for (int i = 0; i < x->w.count; i++) {
     const char *sum = x->w.sum[i];
-    if (x->form->factor == 24)
+    if (divided)
       qn_write_lines(x->a, "mul %s, %s, r2\nasr %s, %s, #%d", sum, sum, sum, sum, doubled ? 2 : 3);
     else if (doubled)
       qn_write_lines(x->a, "lsl %s, %s, #1", sum, sum);
@@ -187,6 +194,7 @@ LLVMValueRef qn_winograd_kernel_function(qn_build *b, const qn_winograd_form *fo
   qn_dsp_kernel wide = *k;
   wide.wide = 1;
   writer x = {&a, form, qn_dsp_write_two_pixels(&a, &wide), channels % 8 == 0 ? 12 : 6};
+  for (int i = 0; i < 4; i++) x.w.bits[i] = form->scale.bits;
   x.w.at_zero = AT_ZERO;
   x.w.at_low = AT_LOW;
   const char *name = qn_format(a.arena, "winograd%d_by_%d_%s", (int)form->outputs, (int)x.unrolled,

@@ -29,13 +29,14 @@ typedef struct {
   int32_t outputs, phases;
   int32_t factor;                        /* of the bias: of A+B */
   int32_t first_phases;                  /* those before the first results */
+  qn_dsp_scale scale;                    /* of results, when scaled */
   int32_t weight[QN_WINOGRAD_PHASES][3]; /* of g0, g1, g2, per phase */
 } qn_winograd_form;
 /* outputs: 2 or 4. */
 const qn_winograd_form *qn_winograd_form_of(int32_t outputs);
 
 /* In front of a stream of weights. Per block of four channels then follow factor * bias, the
- * weights of first_phases, numbers (multipliers and for tflite 2^(32-shr)), those of the other
+ * weights of first_phases, numbers (as in dsp.h), those of the other
  * phase, the same numbers. Weights of a phase: per row and four input channels 0..3 the pairs (0,
  * 2), (1, 3), and per pair a word for each of the four channels. */
 typedef struct {

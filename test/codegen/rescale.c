@@ -104,6 +104,44 @@ static void check_refusals(void) {
   printf("integer form of another contract: %d\n", qn_can_rescale_integer(&r));
 }
 
+/* High products on the scales that kernels have: all channels of which nothing below zero is stored. */
+static void check_high(const char *name, int32_t zero, int32_t factor, int32_t bits, int count) {
+  int accepted = 0;
+  for (int i = 0; i < count; i++) {
+    qn_rescaling r = make(QN_CONTRACT_tflite, zero, -128);
+    qn_high_multiply m;
+    r.shr = pick(5, 8);
+    r.acc_low = -(1 << 22);
+    r.acc_high = 1 << 22;
+    if (!qn_prove_high_multiply(&r, factor, bits, &m)) continue;
+    accepted++;
+    for (int64_t acc = r.acc_low; acc <= r.acc_high; acc += acc < -70000 || acc > 70000 ? 997 : 1) {
+      int64_t got = qn_apply_high_multiply(m, factor, bits, (int32_t)acc);
+      check_cases++;
+      if (want(&r, (int32_t)acc) != (got < r.low ? r.low : got > r.high ? r.high : got)) check_failures++;
+    }
+  }
+  printf("%s: %s\n", name, accepted * 10 >= count * 9 ? "nearly all" : accepted ? "some" : "none");
+}
+
+static void check_high_products(void) {
+  check_high("high products", -128, 1, 3, 40);
+  check_high("on the scale of 256", -128, 256, 10, 40);
+  check_high("on the scale of 24", -128, 24, 8, 40);
+  check_high("of both signs", 0, 1, 3, 40);
+  qn_rescaling r = make(QN_CONTRACT_tflite, -128, -128);
+  qn_high_multiply m;
+  r.mul = INT32_MAX; /* times 2^(32 + 3 - 31 - 3) is no int32 */
+  r.shr = 3;
+  printf("factor of more than 31 bits: %d\n", qn_prove_high_multiply(&r, 1, 3, &m));
+  r.shr = 8;
+  r.acc_low = 0;
+  r.acc_high = (1 << 23) - 100; /* 256 times that is an int32, with a small shift */
+  printf("sums: %d", qn_prove_high_multiply(&r, 256, 10, &m));
+  r.acc_high = 1 << 24;
+  printf(", sums of more than 31 bits: %d\n", qn_prove_high_multiply(&r, 256, 10, &m));
+}
+
 /* As TFLite scales a sum: both operands to twice the larger scale, with 20 bits more. */
 static qn_add_i8_params make_add(void) {
   qn_add_i8_params p = {.walk = {.dim = {1, 1, 1, 1, 1, 1}}, .left_shift = 20, .high = 127};
@@ -162,6 +200,7 @@ int main(void) {
     printf("%s:\n", fused ? "fused" : "rounded twice");
     check_all();
   }
+  check_high_products();
   printf("rescale: %d failures\n", check_failures);
   return 0;
 }

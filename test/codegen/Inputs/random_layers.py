@@ -12,7 +12,7 @@ fours, on images that are wide enough for every kernel of such ones.
 
 random_layers.py SEED COUNT [--only rows] --files QUERN_COMMAND...   writes the models (mN.qn), the inputs as raw bytes
 (mN.in) and the evaluator's answers (mN.want), for everywhere.sh.
-random_layers.py SEED COUNT --chains QUERN_COMMAND...   the same of layers that follow each other, as in networks:
+random_layers.py SEED COUNT [--only rows] --chains QUERN_COMMAND...   the same of layers that follow each other, as in networks:
 3x3 depthwise convolutions and others, whose operands and results are in memory and overlap where they may.
 """
 import math
@@ -157,18 +157,19 @@ def window_layer(rng, model, depthwise, names, w_dims, y_dims, attrs):
     return y_type
 
 
-def chain(rng, model, layers):
+def chain(rng, model, layers, rows):
     """So many layers, each of which reads the one before."""
-    batch, dims, c = rng.choice([1, 1, 1, 2]), [rng.randint(3, 24), rng.randint(3, 24)], rng.randint(4, 40)
+    size = (lambda: 4 * rng.randint(1, 10)) if rows else (lambda: rng.randint(4, 40))
+    batch, dims, c = rng.choice([1, 1, 1, 2]), [rng.randint(3, 24), rng.randint(3, 24)], size()
     model.params.append(f"%x : i8[{batch},{dims[0]},{dims[1]},{c}] q(0.5, {rng.randint(-128, 127)})")
     model.inputs.append(([batch, *dims, c], noise(rng, batch * dims[0] * dims[1] * c)))
     name = "%x"
     for i in range(layers):
-        depthwise = rng.random() < 0.5
-        kernel = [3, 3] if depthwise else rng.choice([[1, 1], [1, 1], [3, 3]])
-        stride = rng.choice([[1, 1], [1, 1], [1, 1], [1, 1], [2, 2], [1, 2]]) if min(dims) > 3 else [1, 1]
+        depthwise = not rows and rng.random() < 0.5
+        kernel = [3, 3] if depthwise or rows else rng.choice([[1, 1], [1, 1], [3, 3]])
+        stride = rng.choice([[1, 1], [1, 1], [1, 1], [1, 1], [2, 2], [1, 2]]) if min(dims) > 3 and not rows else [1, 1]
         padding, padded = pad_text(rng, dims, kernel, [1, 1]) if rng.random() < 0.3 else ("same", None)
-        o = c if depthwise or rng.random() < 0.3 else rng.randint(4, 40)
+        o = c if depthwise or rng.random() < 0.3 else size()
         dims = out_dims(dims, kernel, stride, [1, 1], padded)
         attrs = f"stride=[{stride[0]},{stride[1]}] padding={padding}"
         w_dims = [1, *kernel, o] if depthwise else [o, *kernel, c]
@@ -246,7 +247,7 @@ def main():
     for first in range(0, count, 8):
         model = Model(f"m{first}")
         if chains:
-            chain(rng, model, min(8, count - first))
+            chain(rng, model, min(8, count - first), only == "rows")
             write_files(model, command[1:])
             continue
         for _ in range(min(8, count - first)):
