@@ -4,6 +4,7 @@
 #ifndef QN_BUILD_H
 #define QN_BUILD_H
 
+#include "arithmetic.h"
 #include "unit.h"
 
 enum { QN_MOST_CARRIED = 128 };

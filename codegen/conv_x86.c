@@ -4,10 +4,6 @@
 
 enum { MOST_TILE = 16, ALIGN = 64 };
 
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-static int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
-static int32_t round_up_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
-
 /* ------------------------------------------------------------------ cost */
 
 int32_t qn_x86_step_count(const qn_x86_conv *s) {
@@ -16,30 +12,30 @@ int32_t qn_x86_step_count(const qn_x86_conv *s) {
 
 /* Cycles of a row, about: dot products, and the loads and rescaling that go with them. */
 static int32_t row_cost(const qn_x86_conv *s, int32_t vectors, int32_t tile) {
-  int32_t steps = qn_x86_step_count(s), tiles = round_up_div(s->p.g.out_w, tile);
-  int32_t rescale = tile * vectors * 3 + round_up_div(tile * vectors, 4) * 5;
+  int32_t steps = qn_x86_step_count(s), tiles = qn_divide_up(s->p.g.out_w, tile);
+  int32_t rescale = tile * vectors * 3 + qn_divide_up(tile * vectors, 4) * 5;
   int32_t hidden = s->isa.taps == 4 ? 8 : 1; /* so many sums hide a dot product's latency */
-  return tiles * (steps * (2 * most(tile * vectors, hidden) + tile + vectors) + 2 * rescale);
+  return tiles * (steps * (2 * qn_most(tile * vectors, hidden) + tile + vectors) + 2 * rescale);
 }
 
 /* Sums, a step's weights, activations, and a product where it is one of its own fit registers. */
 static int32_t most_tile(const qn_x86_conv *s, int32_t vectors) {
   int32_t registers = s->isa.registers - (s->isa.taps == 4 ? 2 : 1) - 1;
-  return least(least((registers - vectors) / vectors, MOST_TILE), s->p.g.out_w);
+  return qn_least(qn_least((registers - vectors) / vectors, MOST_TILE), s->p.g.out_w);
 }
 
 /* Vectors of the next block when so many are left. Few registers hold most sums for two. */
 static int32_t choose_vectors(const qn_x86_conv *s, int32_t left) {
-  if (s->tiles) return least(left, 2);
-  if (s->isa.registers < 32 && s->p.g.out_w > 3) return least(left, 2);
-  return left == 5 ? 3 : least(left, 4); /* 5 = 3 + 2: one vector alone is slow */
+  if (s->tiles) return qn_least(left, 2);
+  if (s->isa.registers < 32 && s->p.g.out_w > 3) return qn_least(left, 2);
+  return left == 5 ? 3 : qn_least(left, 4); /* 5 = 3 + 2: one vector alone is slow */
 }
 
 /* The best tile, or one that `rank` others are better than; the worst if there are not so many. */
 static int32_t choose_tile(const qn_x86_conv *s, int32_t vectors, int32_t rank) {
   bool better[MOST_TILE + 1] = {false};
   int32_t best = 1, limit = most_tile(s, vectors);
-  for (int32_t left = least(rank, limit - 1); left >= 0; left--) {
+  for (int32_t left = qn_least(rank, limit - 1); left >= 0; left--) {
     best = 0;
     for (int32_t tile = 1; tile <= limit; tile++) {
       if (better[tile]) continue;
@@ -59,7 +55,7 @@ typedef struct {
   qn_window g;            /* before pixels are folded */
   qn_rescaling *channels; /* g.out_c */
   unsigned char *bytes;   /* of all constants */
-  int32_t used, rank;   /* of tiles: choose_tile */
+  int32_t used, rank;     /* of tiles: choose_tile */
 } packer;
 
 /* Weight of (folded) output channel o at byte k of run number `run`. */
@@ -175,7 +171,7 @@ static bool add_block(packer *p, int32_t vectors, qn_rescale form) {
 
 /* All blocks, in forms from `form` on. */
 static bool add_blocks(packer *p, qn_rescale form) {
-  int32_t left = round_up_div(p->s->p.g.out_c, p->s->isa.lanes);
+  int32_t left = qn_divide_up(p->s->p.g.out_c, p->s->isa.lanes);
   p->used = p->s->tiles ? ALIGN : 0; /* the tile registers' sizes */
   p->s->segment_count = 0;
   while (left > 0) {
@@ -207,7 +203,7 @@ static qn_window fold(const qn_window *g, int32_t pixels) {
 
 /* Dot products of one vector, and what else takes as long, about. */
 static int32_t vector_steps(const qn_isa *isa, const qn_window *g) {
-  return g->kernel_h * round_up_div(g->kernel_w * g->in_c, isa->taps) + 5;
+  return g->kernel_h * qn_divide_up(g->kernel_w * g->in_c, isa->taps) + 5;
 }
 
 static qn_window fold_pixels(const qn_isa *isa, const qn_window *g) {
@@ -227,10 +223,7 @@ static qn_window fold_pixels(const qn_isa *isa, const qn_window *g) {
 bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   qn_conv_i8_params params;
   memcpy(&params, call->params, sizeof params);
-  if (params.g.groups != 1 || qn_constant(u, call->in[0])) return false;
-  for (int i = 1; i < call->in_count; i++) {
-    if (call->in[i] && !qn_constant(u, call->in[i])) return false;
-  }
+  if (params.g.groups != 1 || !qn_has_constant_operands(u, call)) return false;
   qn_x86_conv *s = qn_alloc(&u->m->arena, sizeof *s);
   s->isa = qn_isa_of(u);
   s->x_zero = params.x_zero;
@@ -240,10 +233,10 @@ bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   qn_window folded = amx ? p.g : fold_pixels(&s->isa, &p.g);
   if (!qn_pad_window(&folded, &s->p)) return false;
   s->chunk_steps = amx ? QN_AMX_STEPS : 1;
-  s->run_steps = round_up_div(s->p.run_elems, s->isa.taps * s->chunk_steps) * s->chunk_steps;
+  s->run_steps = qn_divide_up(s->p.run_elems, s->isa.taps * s->chunk_steps) * s->chunk_steps;
   if (amx && !qn_plan_amx(s)) return false;
   /* as many as blocks of one vector would take */
-  int64_t bytes = round_up_div(s->p.g.out_c, s->isa.lanes) * block_bytes(s, 1) + ALIGN;
+  int64_t bytes = qn_divide_up(s->p.g.out_c, s->isa.lanes) * block_bytes(s, 1) + ALIGN;
   if (bytes > INT32_MAX / 2) return false;
   p.bytes = qn_alloc(&u->m->arena, (size_t)bytes);
   p.channels = qn_alloc(&u->m->arena, (size_t)p.g.out_c * sizeof *p.channels);

@@ -7,6 +7,7 @@
  * block needs once is on the stack. */
 #include "dsp.h"
 #include <string.h>
+#include "window.h"
 
 enum { UNROLLED_PAIRS = 8, UNROLLED_QUADS = 4, SAVED_BYTES = 36, LOCAL_BYTES = 40 };
 /* Locals, from sp: results of pixel 0 and 1; pairs; end of the stream; end of the pairs; where the
@@ -20,10 +21,7 @@ static const char *const one_sums[4] = {"r2", "r3", "r4", "r5"};
 
 bool qn_dsp_takes(const qn_unit *u, const qn_call *call, const qn_conv_i8_params *p) {
   if (u->options->optimize == QN_OPTIMIZE_SIZE) return false;
-  if (qn_constant(u, call->in[0])) return false;
-  for (int i = 1; i < call->in_count; i++) {
-    if (call->in[i] && !qn_constant(u, call->in[i])) return false;
-  }
+  if (!qn_has_constant_operands(u, call)) return false;
   return p->contract == QN_CONTRACT_tflite || p->contract == QN_CONTRACT_mulhi;
 }
 

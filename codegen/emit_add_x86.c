@@ -35,7 +35,8 @@ static LLVMValueRef multiply_add(qn_build *b, const qn_isa *isa, LLVMValueRef x,
   LLVMTypeRef real = qn_vector(b->u->real, isa->lanes);
   LLVMValueRef bytes = qn_read_bytes(b, x, isa->lanes, count);
   LLVMValueRef wide = LLVMBuildSExt(b->b, bytes, qn_lanes_of(b, isa), "");
-  return qn_build_multiply_add(b, isa, LLVMBuildSIToFP(b->b, wide, real, ""), splat(b, isa, scale), rest);
+  return qn_build_multiply_add(b, isa, LLVMBuildSIToFP(b->b, wide, real, ""), splat(b, isa, scale),
+                               rest);
 }
 
 /* Up to four vectors. */
@@ -48,7 +49,7 @@ static void add_some(qn_build *b, const add_shape *s, LLVMValueRef *at, int coun
     LLVMValueRef sum = multiply_add(b, isa, qn_at(b, at[1], i), some, s->numbers.b_scale,
                                     splat(b, isa, s->numbers.offset));
     sum = multiply_add(b, isa, qn_at(b, at[0], i), some, s->numbers.a_scale, sum);
-    four[vectors++] = qn_round(b, isa, sum);
+    four[vectors++] = qn_round_lanes(b, isa, sum);
   }
   LLVMValueRef bytes = qn_narrow(b, isa, &s->clamping, four, vectors, false);
   qn_store_part(b, isa, bytes, 0, at[2], count);

@@ -23,9 +23,6 @@ enum {
   TILE_REGISTERS = 8,
 };
 
-static int32_t round_up_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-
 /* ------------------------------------------------------------------ costs */
 
 static int32_t chunk_count(const qn_x86_conv *s) { return qn_x86_step_count(s) / QN_AMX_STEPS; }
@@ -33,7 +30,7 @@ static int32_t chunk_count(const qn_x86_conv *s) { return qn_x86_step_count(s) /
 /* Cycles for 16 channels of a row of pixels: a product takes one per row and the loads nearly a
  * third of that, sums are stored and read again, and each tile of them is begun. */
 static double row_cost(const qn_x86_conv *s, int32_t rows, int32_t tiles) {
-  int32_t rounds = round_up_div(s->p.g.out_w, rows * tiles);
+  int32_t rounds = qn_divide_up(s->p.g.out_w, rows * tiles);
   double load = tiles == 2 ? 0.3 : 0.6;
   return rounds * tiles * (rows * chunk_count(s) * (1 + load) + 2.0 * rows + 9);
 }
@@ -41,13 +38,13 @@ static double row_cost(const qn_x86_conv *s, int32_t rows, int32_t tiles) {
 /* The same by vpdpbusd, which does 128 products a cycle but for loads and latency. */
 static double vector_cost(const qn_x86_conv *s) {
   int32_t runs = s->p.g.kernel_h * s->p.runs_per_row;
-  return s->p.g.out_w * (runs * round_up_div(s->p.run_elems, 4) / 2.0 / 0.85);
+  return s->p.g.out_w * (runs * qn_divide_up(s->p.run_elems, 4) / 2.0 / 0.85);
 }
 
 bool qn_plan_amx(qn_x86_conv *s) {
   double best = 0;
   for (int32_t tiles = 1; tiles <= MOST_TILES; tiles++)
-    for (int32_t rows = least(MOST_ROWS, s->p.g.out_w); rows > 0; rows--) {
+    for (int32_t rows = qn_least(MOST_ROWS, s->p.g.out_w); rows > 0; rows--) {
       if (rows * tiles > s->p.g.out_w) continue;
       double cost = row_cost(s, rows, tiles);
       if (s->tiles && cost >= best) continue;
@@ -151,9 +148,9 @@ static void store_sums(qn_x86_tile *t, LLVMValueRef numbers, LLVMValueRef y, int
   qn_build *b = t->b;
   int32_t vectors = t->at->vectors, pixels = t->at->tile;
   qn_x86_segment some = *t->at;
-  some.tile = least(pixels, QN_MOST_GROUP / vectors);
+  some.tile = qn_least(pixels, QN_MOST_GROUP / vectors);
   qn_x86_tile part = {.b = b, .s = t->s, .at = &some, .chains = 1};
-  qn_loop l = qn_begin_loop(b, round_up_div(pixels, some.tile), NULL, 0);
+  qn_loop l = qn_begin_loop(b, qn_divide_up(pixels, some.tile), NULL, 0);
   LLVMValueRef start = qn_tile_start(b, l.index, some.tile, pixels);
   LLVMValueRef from = qn_at_index(b, t->sums, qn_times(b, start, ROW));
   LLVMTypeRef lanes = qn_lanes_of(b, &t->s->isa);

@@ -28,10 +28,6 @@ typedef struct {
   segment at[2];
 } conv_shape;
 
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-static int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
-static int32_t round_up_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
-
 static int32_t window_elems(const conv_shape *s) {
   return s->p.g.kernel_h * s->p.runs_per_row * s->p.run_elems;
 }
@@ -46,23 +42,23 @@ static int32_t block_bytes(const conv_shape *s, int32_t vectors) {
  * until it is there; weights that the nearest cache does not hold; the way to the next tile. A
  * broadcast of 512 bits is free inside its one multiplication; for several it takes a turn. */
 static double cost_of(const conv_shape *s, int32_t vectors, int32_t rows, int32_t tile) {
-  int32_t all = round_up_div(s->p.g.out_c, s->lanes.count), sums = vectors * tile;
-  double step = most(most(sums, 4), (vectors + tile + 1) / 2);
+  int32_t all = qn_divide_up(s->p.g.out_c, s->lanes.count), sums = vectors * tile;
+  double step = qn_most(qn_most(sums, 4), (vectors + tile + 1) / 2);
   if (s->lanes.count == 16 && vectors > 1) step += tile;
   if (block_bytes(s, vectors) > L1_BYTES) step += 3 * vectors;
   double once = 10 * s->p.g.kernel_h + 2 * sums;
-  return (step * window_elems(s) + once) * round_up_div(all, vectors) *
-         round_up_div(s->p.g.out_w, tile / rows) * (s->p.g.out_h / rows);
+  return (step * window_elems(s) + once) * qn_divide_up(all, vectors) *
+         qn_divide_up(s->p.g.out_w, tile / rows) * (s->p.g.out_h / rows);
 }
 
-/* The best tile for blocks of fewest..most vectors that costs more than `above`; its cost. Negative,
- * and nothing is changed: there is none. */
+/* The best tile for blocks of fewest..most vectors that costs more than `above`; its cost.
+ * Negative, and nothing is changed: there is none. */
 static double choose_tile(const conv_shape *s, int32_t fewest, int32_t most_vectors, double above,
                           segment *out) {
   double best = -1;
   const qn_window *g = &s->p.g;
   for (int32_t vectors = fewest; vectors <= most_vectors; vectors++)
-    for (int32_t tile = 1; tile <= least(MOST_TILE, 2 * g->out_w); tile++) {
+    for (int32_t tile = 1; tile <= qn_least(MOST_TILE, 2 * g->out_w); tile++) {
       int32_t rows = tile > g->out_w ? 2 : 1;
       if (rows == 2 && (tile != 2 * g->out_w || g->out_h % 2 != 0)) continue;
       if (vectors * tile + vectors + 2 > s->lanes.registers) break;
@@ -78,10 +74,11 @@ static double choose_tile(const conv_shape *s, int32_t fewest, int32_t most_vect
 
 /* rank: so many other ways are better. */
 static void plan_segments(conv_shape *s, int32_t rank) {
-  int32_t all = round_up_div(s->p.g.out_c, s->lanes.count);
+  int32_t all = qn_divide_up(s->p.g.out_c, s->lanes.count);
   segment *first = &s->at[0], *last = &s->at[1];
-  double cost = choose_tile(s, 1, least(all, MOST_VECTORS), 0, first);
-  while (cost >= 0 && rank-- > 0) cost = choose_tile(s, 1, least(all, MOST_VECTORS), cost, first);
+  double cost = choose_tile(s, 1, qn_least(all, MOST_VECTORS), 0, first);
+  while (cost >= 0 && rank-- > 0)
+    cost = choose_tile(s, 1, qn_least(all, MOST_VECTORS), cost, first);
   first->blocks = all / first->vectors;
   s->segment_count = 1;
   int32_t rest = all % first->vectors;
@@ -127,7 +124,7 @@ bool qn_take_conv2d_tiles(qn_unit *u, const qn_call *call, qn_job *job) {
   s->high = params.high;
   s->has_bias = bias != NULL;
   if (!qn_pad_window(&params.g, &s->p)) return false;
-  int64_t all = round_up_div(s->p.g.out_c, s->lanes.count);
+  int64_t all = qn_divide_up(s->p.g.out_c, s->lanes.count);
   int64_t bytes = all * s->lanes.count * 4 * (window_elems(s) + (int64_t)s->has_bias);
   if (bytes > INT32_MAX / 2) return false;
   s->copied = !qn_is_unpadded(&s->p);
@@ -221,7 +218,7 @@ static void store_tile(tile *t, LLVMValueRef bias, LLVMValueRef y, int32_t chann
   LLVMTypeRef vector = qn_vector(b->u->real, s->lanes.count);
   int64_t pixel_bytes = (int64_t)4 * s->p.g.out_c;
   for (int32_t v = 0; v < t->at->vectors; v++) {
-    int32_t count = least(s->lanes.count, channels - v * s->lanes.count);
+    int32_t count = qn_least(s->lanes.count, channels - v * s->lanes.count);
     LLVMValueRef plus = NULL;
     if (s->has_bias)
       plus = qn_read(b, vector, qn_at(b, bias, v * vector_bytes(t)), vector_bytes(t));
@@ -254,7 +251,7 @@ static void emit_blocks(tile *t, int32_t first_channel, int32_t from, int32_t bl
       qn_at_index(b, x, qn_times(b, row.index, (int64_t)4 * rows * g->stride_h * p->row_elems));
   LLVMValueRef y_row =
       qn_at_index(b, y_block, qn_times(b, row.index, (int64_t)4 * rows * g->out_w * g->out_c));
-  qn_loop tiles = qn_begin_loop(b, round_up_div(g->out_w, columns), NULL, 0);
+  qn_loop tiles = qn_begin_loop(b, qn_divide_up(g->out_w, columns), NULL, 0);
   LLVMValueRef start = qn_tile_start(b, tiles.index, columns, g->out_w);
   for (int32_t i = 0; i < t->at->tile * t->at->vectors; i++)
     t->sum[i] = LLVMConstNull(qn_vector(b->u->real, t->s->lanes.count));
@@ -273,7 +270,7 @@ static void emit_segments(qn_build *b, const conv_shape *s, LLVMValueRef x, LLVM
   for (int32_t i = 0; i < s->segment_count; i++) {
     tile t = {.b = b, .s = s, .at = &s->at[i]};
     int32_t step = t.at->vectors * s->lanes.count;
-    int32_t channels = least(s->p.g.out_c - first, t.at->blocks * step), whole = channels / step;
+    int32_t channels = qn_least(s->p.g.out_c - first, t.at->blocks * step), whole = channels / step;
     if (whole > 0) emit_blocks(&t, first, 0, whole, step, x, y, constants);
     if (whole < t.at->blocks)
       emit_blocks(&t, first, whole, 1, channels - whole * step, x, y, constants);

@@ -1,17 +1,17 @@
 /* conv2d_sdot, conv2d_smmla, conv2d_neon, conv2d_neon32: convolutions and dense layers on ARM's
  * vector units, in tiles (tiles.h).
  *
- *   SDOT   adds, to each of four lanes of int32, the products of four bytes: a lane is a channel,
- * and the four taps of a pixel are one lane of a register of 16 taps SMMLA  adds eight products for
- * each of two pixels and two channels: lanes are pixel 0 with both channels, then pixel 1 else
- * eight products in int16, of as many stretches of eight taps as the weights prove to fit (SMULL,
- * SMLAL), are added in pairs to four lanes of one pixel and channel (SADALP) */
+ *   SDOT    adds, to each of four lanes of int32, the products of four bytes: a lane is a channel,
+ *           the four taps of a pixel are one lane of a register of 16 taps
+ *   SMMLA   adds eight products for each of two pixels and two channels: lanes are pixel 0 with
+ *           both channels, then pixel 1
+ *   SADALP  elsewhere: eight products in int16, of as many stretches of eight taps as the weights
+ *           prove to fit (SMULL, SMLAL), are added in pairs to four lanes of one pixel and channel
+ */
 #include "neon.h"
 #include "tiles.h"
 
 enum { REGISTERS = 32, DOT_TAPS = 4, EIGHT = 8, MOST_TILE = 8 };
-
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
 static LLVMTypeRef q8(qn_build *b) { return qn_q_type(b, 8, false); }
 static LLVMTypeRef q32(qn_build *b) { return qn_q_type(b, 32, false); }
@@ -29,13 +29,13 @@ static double row_cost(const qn_tiles *s, int32_t tile, double per_step, int32_t
 static bool choose_dot(const qn_tiles *s, int32_t left, qn_segment *out) {
   bool single = s->p.g.out_w == 1;
   int32_t most = single ? 8 : 4;
-  int32_t vectors = least(most, (left + QN_Q_LANES - 1) / QN_Q_LANES);
+  int32_t vectors = qn_least(most, (left + QN_Q_LANES - 1) / QN_Q_LANES);
   if (vectors > 4 && vectors < 8) vectors = 4;
   int32_t steps = s->p.g.kernel_h * s->p.runs_per_row * s->run_taps / DOT_TAPS;
   double best = 0;
   out->channels = vectors * QN_Q_LANES;
   out->tile = 0;
-  for (int32_t tile = 1; tile <= least(MOST_TILE, s->p.g.out_w); tile++) {
+  for (int32_t tile = 1; tile <= qn_least(MOST_TILE, s->p.g.out_w); tile++) {
     if (tile * vectors + vectors + tile > REGISTERS - 2 && tile > 1) break;
     double cost = row_cost(s, tile, tile * vectors + tile / 4.0 + vectors / 2.0, steps, vectors);
     if (out->tile && cost > best) continue;
@@ -100,7 +100,7 @@ static void add_dot(qn_tile *t, LLVMValueRef x, LLVMValueRef w, int32_t taps) {
     LLVMValueRef pixel[MOST_TILE];
     size = read_size(t, taps - k);
     for (int32_t i = 0; i < t->at->tile; i++) pixel[i] = read_taps(b, pixel_at(t, x, i, k), size);
-    for (int32_t lane = 0; lane < least(size, taps - k) / DOT_TAPS; lane++)
+    for (int32_t lane = 0; lane < qn_least(size, taps - k) / DOT_TAPS; lane++)
       for (int32_t v = 0; v < vectors; v++) {
         int64_t at = (int64_t)(k + lane * DOT_TAPS) * t->at->channels + v * QN_Q;
         LLVMValueRef weights = qn_read(b, q8(b), qn_at(b, w, at), QN_Q);
@@ -119,16 +119,16 @@ static void add_dot(qn_tile *t, LLVMValueRef x, LLVMValueRef w, int32_t taps) {
 static void store_sums(qn_tile *t, LLVMValueRef numbers, LLVMValueRef y, int32_t channels) {
   qn_build *b = t->b;
   const qn_fixed *f = &t->s->fixed;
-  int32_t vectors = vectors_of(t), group = least(vectors, 4);
+  int32_t vectors = vectors_of(t), group = qn_least(vectors, 4);
   int32_t together = vectors <= 2 ? 4 / vectors : 1;
   for (int32_t first = 0; first < vectors; first += group) {
     qn_q_numbers n[4];
     for (int32_t v = 0; v < group; v++)
       n[v] = qn_read_numbers(b, f, numbers, t->at->channels, (first + v) * QN_Q_LANES);
-    int32_t stored = least(channels - first * QN_Q_LANES, group * QN_Q_LANES);
+    int32_t stored = qn_least(channels - first * QN_Q_LANES, group * QN_Q_LANES);
     for (int32_t i = 0; i < t->at->tile; i += together) {
       LLVMValueRef four[4];
-      int32_t pixels = least(together, t->at->tile - i);
+      int32_t pixels = qn_least(together, t->at->tile - i);
       for (int32_t k = 0; k < pixels * group; k++)
         four[k] = qn_rescale_q(b, f, t->sum[(i + k / group) * vectors + first + k % group],
                                &n[k % group]);
@@ -165,12 +165,12 @@ void qn_emit_conv2d_sdot(qn_build *b, const qn_job *job, LLVMValueRef *arguments
  */
 
 static bool choose_pairs(const qn_tiles *s, int32_t left, qn_segment *out) {
-  int32_t vectors = least(4, (left + QN_Q_LANES - 1) / QN_Q_LANES);
+  int32_t vectors = qn_least(4, (left + QN_Q_LANES - 1) / QN_Q_LANES);
   int32_t steps = s->p.g.kernel_h * s->p.runs_per_row * s->run_taps / EIGHT;
   double best = 0;
   out->channels = vectors * QN_Q_LANES;
   out->tile = 0;
-  for (int32_t tile = 2; tile <= least(MOST_TILE, s->p.g.out_w); tile += 2) {
+  for (int32_t tile = 2; tile <= qn_least(MOST_TILE, s->p.g.out_w); tile += 2) {
     if (tile * vectors + tile / 2 + 2 > REGISTERS - 1) break;
     double cost = row_cost(s, tile, tile * vectors + tile + vectors, steps, vectors);
     if (out->tile && cost > best) continue;
@@ -268,7 +268,7 @@ static bool choose_eights(const qn_tiles *s, int32_t left, qn_segment *out, int3
   double best = 0;
   out->channels = s->p.g.out_w == 1 && left > CHANNELS ? 2 * CHANNELS : CHANNELS;
   out->tile = 0;
-  for (int32_t tile = 1; tile <= least(most, s->p.g.out_w); tile++) {
+  for (int32_t tile = 1; tile <= qn_least(most, s->p.g.out_w); tile++) {
     double cost = row_cost(s, tile, out->channels * (1.5 * tile + 0.5) + 0.5 * tile, steps, 2);
     if (out->tile && cost > best) continue;
     best = cost;
@@ -357,7 +357,7 @@ static void add_eights(qn_tile *t, LLVMValueRef x, LLVMValueRef w, int32_t taps)
   int32_t group = t->s->group * EIGHT;
   for (int32_t k = 0; k < taps; k += group)
     add_group(t, qn_at(t->b, x, k), qn_at(t->b, w, (int64_t)k * t->at->channels),
-              least(group, taps - k) / EIGHT);
+              qn_least(group, taps - k) / EIGHT);
 }
 
 /* Lane i is the sum of the lanes of sum[i]. */

@@ -15,8 +15,6 @@
 enum { LANES_64 = 3, BITS_64 = 21, LANES_32 = 2, BITS_32 = 16, ACTIVATION = 128 };
 static const int64_t LANE_START = (int64_t)1 << 20, LANE_MASK = ((int64_t)1 << 21) - 1;
 
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-
 /* ------------------------------------------------------------------ tiles */
 
 typedef struct {
@@ -36,8 +34,8 @@ static bool choose(const qn_tiles *s, int32_t left, qn_segment *out, const cost_
   int32_t all = (left + m->lanes - 1) / m->lanes;
   double best = 0;
   out->tile = 0;
-  for (int32_t words = 1; words <= least(all, m->most_words); words++)
-    for (int32_t tile = 1; tile <= least(s->p.g.out_w, m->most_products / words); tile++) {
+  for (int32_t words = 1; words <= qn_least(all, m->most_words); words++)
+    for (int32_t tile = 1; tile <= qn_least(s->p.g.out_w, m->most_products / words); tile++) {
       double cost = tile_cost(s, m, words, tile);
       if (out->tile && cost > best) continue;
       best = cost;
@@ -70,7 +68,7 @@ static int32_t runs_of(const qn_tiles *s) { return s->p.g.kernel_h * s->p.runs_p
 static bool stretches_fit(const int8_t *w, int32_t run, int32_t taps) {
   for (int32_t first = 0; first < run; first += taps) {
     int32_t sum = 0;
-    for (int32_t k = first; k < least(run, first + taps); k++) sum += w[k] < 0 ? -w[k] : w[k];
+    for (int32_t k = first; k < qn_least(run, first + taps); k++) sum += w[k] < 0 ? -w[k] : w[k];
     if (ACTIVATION * (int64_t)sum >= LANE_START) return false;
   }
   return true;
@@ -85,7 +83,7 @@ static int32_t most_taps(const qn_tiles *s, const int8_t *w) {
   for (int64_t i = 0; i < runs; i++)
     while (!stretches_fit(w + i * run, run, taps)) {
       int32_t parts = (run + taps - 1) / taps + 1;
-      taps = least(((run + parts - 1) / parts + 1) / 2 * 2, taps - 2);
+      taps = qn_least(((run + parts - 1) / parts + 1) / 2 * 2, taps - 2);
       if (taps <= 62) return 62;
     }
   return taps;
@@ -112,7 +110,7 @@ static int32_t plan_64(qn_unit *u, const qn_call *call, qn_tiles *s, const int8_
 enum { ROUND_32 = 4 };
 
 static int32_t plan_32(qn_unit *u, const qn_call *call, qn_tiles *s, const int8_t *w) {
-  s->group = least(s->group, ROUND_32);
+  s->group = qn_least(s->group, ROUND_32);
   return fits(u, call, s, w) && u->options->optimize != QN_OPTIMIZE_SIZE ? 0 : -1;
 }
 
@@ -189,7 +187,7 @@ static void add_32(qn_tile *t, LLVMValueRef x, LLVMValueRef w, int32_t taps) {
   int32_t words = t->at->channels / LANES_32, group = t->s->group;
   for (int32_t k = 0; k < taps; k += group) {
     LLVMValueRef weights[ROUND_32][QN_MOST_SUMS];
-    int32_t count = least(group, taps - k);
+    int32_t count = qn_least(group, taps - k);
     for (int32_t i = 0; i < count; i++)
       for (int32_t j = 0; j < words; j++)
         weights[i][j] = qn_read(b, b->u->i32, qn_at(b, w, 4 * ((int64_t)(k + i) * words + j)), 4);

@@ -20,9 +20,6 @@
 
 enum { UNROLLED_STEPS = 16 };
 
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-static int32_t round_up_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
-
 /* ------------------------------------------------------------------ tiles */
 
 static LLVMValueRef *accumulator(qn_x86_tile *t, int32_t chain, int32_t pixel, int32_t vector) {
@@ -122,7 +119,7 @@ void qn_store_x86_tile(qn_x86_tile *t, LLVMValueRef numbers, LLVMValueRef y, int
   LLVMValueRef c = qn_at(b, numbers, 2 * vectors * bytes_of);
   for (int32_t i = 0; i < t->at->tile; i += together) {
     LLVMValueRef four[4];
-    int32_t pixels = least(together, t->at->tile - i);
+    int32_t pixels = qn_least(together, t->at->tile - i);
     for (int32_t k = 0; k < pixels * vectors; k++) {
       int32_t v = k % vectors;
       LLVMValueRef acc = *accumulator(t, 0, i + k / vectors, v);
@@ -158,7 +155,7 @@ static void emit_blocks(qn_x86_tile *t, int32_t from, int32_t blocks, int32_t ch
   LLVMValueRef x_row = qn_at_index(b, x, qn_times(b, row.index, x_row_bytes));
   LLVMValueRef y_row =
       qn_at_index(b, y_block, qn_times(b, row.index, (int64_t)g->out_w * g->out_c));
-  qn_loop tiles = qn_begin_loop(b, round_up_div(g->out_w, t->at->tile), NULL, 0);
+  qn_loop tiles = qn_begin_loop(b, qn_divide_up(g->out_w, t->at->tile), NULL, 0);
   LLVMValueRef start = qn_tile_start(b, tiles.index, t->at->tile, g->out_w);
   LLVMValueRef x_tile = qn_at_index(b, x_row, qn_times(b, start, g->stride_w * pixel_bytes(t->s)));
   LLVMValueRef y_tile = qn_at_index(b, y_row, qn_times(b, start, g->out_c));
@@ -180,7 +177,7 @@ static void emit_segment(qn_build *b, const qn_x86_conv *s, const qn_x86_segment
   qn_x86_tile t = {.b = b, .s = s, .at = at, .sums = qn_at(b, x, qn_x86_copy_bytes(s))};
   t.chains = s->isa.taps == 4 && at->tile * at->vectors <= 6 && qn_x86_step_count(s) > 1 ? 2 : 1;
   int32_t block_channels = at->vectors * s->isa.lanes;
-  int32_t channels = least(s->p.g.out_c - at->first_channel, at->blocks * block_channels);
+  int32_t channels = qn_least(s->p.g.out_c - at->first_channel, at->blocks * block_channels);
   int32_t whole = channels / block_channels;
   if (whole > 0) emit_blocks(&t, 0, whole, block_channels, x, y, constants);
   if (whole < at->blocks)

@@ -26,9 +26,6 @@ typedef struct {
   int32_t repeats; /* in one step: pixels or, flat, periods */
 } depthwise_shape;
 
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-static int32_t round_up_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
-
 static int32_t tap_count(const depthwise_shape *s) { return s->p.g.kernel_h * s->p.g.kernel_w; }
 static int32_t vector_bytes(const depthwise_shape *s) {
   return 4 * s->lanes.count * (tap_count(s) + s->has_bias);
@@ -36,20 +33,14 @@ static int32_t vector_bytes(const depthwise_shape *s) {
 
 /* ------------------------------------------------------------------ plan */
 
-static int32_t flat_period(int32_t channels, int32_t lanes) {
-  int32_t period = 1;
-  while (period * lanes % channels != 0) period++;
-  return period;
-}
-
 static void plan(depthwise_shape *s) {
   const qn_window *g = &s->p.g;
-  int32_t period = flat_period(g->in_c, s->lanes.count), row = g->out_w * g->in_c;
+  int32_t period = qn_vector_period(s->lanes.count, g->in_c, MOST_PERIOD), row = g->out_w * g->in_c;
   s->flat = g->stride_w == 1 && period <= MOST_PERIOD && period * s->lanes.count <= row;
-  s->vectors = s->flat ? period : round_up_div(g->in_c, s->lanes.count);
-  int32_t most = least(MOST_STEP, s->lanes.registers - 6);
+  s->vectors = s->flat ? period : qn_divide_up(g->in_c, s->lanes.count);
+  int32_t most = qn_least(MOST_STEP, s->lanes.registers - 6);
   int32_t all = s->flat ? row / (period * s->lanes.count) : g->out_w;
-  s->repeats = least(all, s->flat ? (most + period - 1) / period : most);
+  s->repeats = qn_least(all, s->flat ? (most + period - 1) / period : most);
   while (s->repeats > 4 && all % s->repeats != 0) s->repeats--;
 }
 
@@ -76,8 +67,8 @@ static bool are_finite(const float *w, int64_t count) {
   return true;
 }
 
-/* The reference kernel, compiled, needs no padded copy: it is faster where a copied element meets few
- * results and whole vectors of channels lie side by side (measured). */
+/* The reference kernel, compiled, needs no padded copy: it is faster where a copied element meets
+ * few results and whole vectors of channels lie side by side (measured). */
 static bool is_worth_copying(const depthwise_shape *s) {
   const qn_window *g = &s->p.g;
   bool sparse = g->stride_h * g->stride_w > 1 || g->out_h * g->out_w < 16;
@@ -192,7 +183,7 @@ static void emit_flat_rest(step *t, LLVMValueRef x, LLVMValueRef y, int32_t done
   for (int32_t v = 0; left > 0; v++, left -= lanes, done += lanes)
     emit_vector(t, qn_at(t->b, t->w, (int64_t)v * vector_bytes(s)),
                 qn_at(t->b, x, 4 * (int64_t)done), qn_at(t->b, y, 4 * (int64_t)done), 1,
-                least(left, lanes));
+                qn_least(left, lanes));
 }
 
 static void emit_row(qn_build *b, const depthwise_shape *s, LLVMValueRef x, LLVMValueRef y,
@@ -200,7 +191,7 @@ static void emit_row(qn_build *b, const depthwise_shape *s, LLVMValueRef x, LLVM
   const qn_window *g = &s->p.g;
   step t = {b, s, qn_vector(b->u->real, s->lanes.count), x, y, w};
   int32_t all = s->flat ? g->out_w * g->in_c / (s->vectors * s->lanes.count) : g->out_w;
-  qn_loop steps = qn_begin_loop(b, round_up_div(all, s->repeats), NULL, 0);
+  qn_loop steps = qn_begin_loop(b, qn_divide_up(all, s->repeats), NULL, 0);
   LLVMValueRef start = qn_tile_start(b, steps.index, s->repeats, all);
   t.x = qn_at_index(b, x, qn_times(b, start, 4 * (int64_t)repeat_elems(s)));
   t.y = qn_at_index(b, y, qn_times(b, start, 4 * (int64_t)(s->flat ? repeat_elems(s) : g->in_c)));

@@ -38,8 +38,6 @@ typedef struct {
   void (*fill)(qn_build *b, const void *x_zero, LLVMValueRef to, int64_t elems);
 } lane_code;
 
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-
 static int32_t tap_count(const depthwise_shape *s) { return s->p.g.kernel_h * s->p.g.kernel_w; }
 
 /* ------------------------------------------------------------------ constants */
@@ -49,7 +47,7 @@ static bool sums_fit(const int8_t *w, int32_t taps, int32_t channels, int32_t gr
   for (int32_t o = 0; o < channels; o++)
     for (int32_t first = 0; first < taps; first += group) {
       int32_t sum = 0;
-      for (int32_t k = first; k < least(first + group, taps); k++) {
+      for (int32_t k = first; k < qn_least(first + group, taps); k++) {
         int32_t weight = w[(int64_t)k * channels + o];
         sum += weight < 0 ? -weight : weight;
       }
@@ -61,7 +59,7 @@ static bool sums_fit(const int8_t *w, int32_t taps, int32_t channels, int32_t gr
 /* The most taps, in the order of their use, whose sum is an int16 for every channel; a product of
  * one always is. */
 static int32_t choose_group(const depthwise_shape *s, const int8_t *w) {
-  int32_t taps = tap_count(s), group = least(taps, MOST_GROUP);
+  int32_t taps = tap_count(s), group = qn_least(taps, MOST_GROUP);
   while (group > 1 && !sums_fit(w, taps, s->p.g.out_c, group)) group--;
   return group;
 }
@@ -161,7 +159,7 @@ static void emit_pixel(block *t, LLVMValueRef x, LLVMValueRef y, int32_t channel
   LLVMValueRef sum = t->numbers[0];
   for (int32_t first = 0; first < taps; first += t->s->group) {
     LLVMValueRef part = NULL;
-    for (int32_t k = first; k < least(first + t->s->group, taps); k++)
+    for (int32_t k = first; k < qn_least(first + t->s->group, taps); k++)
       part = t->code->product(t->b, n, part, read_tap(t, x, k), weight(t, k));
     sum = t->code->add(t->b, n, sum, part);
   }
@@ -209,7 +207,7 @@ static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments, const 
   }
   for (int32_t i = 0; i < s->segment_count; i++) {
     block t = {.b = b, .code = code, .s = s, .at = &s->at[i]};
-    int32_t channels = least(g->out_c - t.at->first_channel, t.at->blocks * t.at->channels);
+    int32_t channels = qn_least(g->out_c - t.at->first_channel, t.at->blocks * t.at->channels);
     int32_t whole = channels / t.at->channels;
     if (whole > 0) emit_blocks(&t, 0, whole, t.at->channels, x, y, arguments[2]);
     if (whole < t.at->blocks)
@@ -274,7 +272,7 @@ void qn_emit_depthwise_neon32(qn_build *b, const qn_job *job, LLVMValueRef *argu
 
 /* ------------------------------------------------------------------ RISC-V */
 
-static int32_t rvv_channels(int32_t left) { return least(left, 16); }
+static int32_t rvv_channels(int32_t left) { return qn_least(left, 16); }
 
 static LLVMValueRef rvv_read(qn_build *b, int bits, int n, LLVMValueRef address, int align) {
   (void)align;

@@ -5,18 +5,10 @@
 
 static int32_t clamp_shift(int32_t n) { return n < 0 ? 0 : n > 31 ? 31 : n; }
 
-static bool operands_are_constant(const qn_unit *u, const qn_call *call) {
-  if (qn_constant(u, call->in[0])) return false;
-  for (int i = 1; i < call->in_count; i++) {
-    if (call->in[i] && !qn_constant(u, call->in[i])) return false;
-  }
-  return true;
-}
-
 bool qn_plan_fixed(const qn_unit *u, const qn_call *call, qn_fixed *out) {
   qn_conv_i8_params p;
   memcpy(&p, call->params, sizeof p);
-  if (p.contract != QN_CONTRACT_tflite || !operands_are_constant(u, call)) return false;
+  if (p.contract != QN_CONTRACT_tflite || !qn_has_constant_operands(u, call)) return false;
   const int32_t *mul = qn_constant(u, call->in[3]);
   const int8_t *shr = qn_constant(u, call->in[4]);
   if (!shr) return false;

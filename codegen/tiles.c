@@ -4,9 +4,6 @@
 
 enum { OVERREAD = 16, COPY_SLACK = 64 };
 
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-static int32_t round_up(int32_t a, int32_t b) { return (a + b - 1) / b * b; }
-
 static int32_t runs_of(const qn_tiles *s) { return s->p.g.kernel_h * s->p.runs_per_row; }
 
 /* ------------------------------------------------------------------ constants */
@@ -81,13 +78,13 @@ static bool plan_segments(qn_tiles *s, const qn_tile_code *code, int64_t *out_by
     int64_t bytes = numbers_bytes(s, code, at->channels) +
                     weight_bytes(code, at->channels, (int64_t)runs_of(s) * s->run_taps);
     if (bytes > INT32_MAX / 4) return false;
-    at->block_bytes = round_up((int32_t)bytes, 16);
+    at->block_bytes = qn_round_up((int32_t)bytes, 16);
     at->blocks = left < at->channels ? 1 : left / at->channels;
     at->first_channel = s->p.g.out_c - left;
     at->first_byte = (int32_t)used;
     used += (int64_t)at->blocks * at->block_bytes;
     if (used > INT32_MAX / 4) return false;
-    left -= least(left, at->blocks * at->channels);
+    left -= qn_least(left, at->blocks * at->channels);
   }
   *out_bytes = used;
   return true;
@@ -97,7 +94,7 @@ static bool plan_segments(qn_tiles *s, const qn_tile_code *code, int64_t *out_by
 static bool sums_fit(const int8_t *w, int32_t taps, int32_t group) {
   for (int32_t first = 0; first < taps; first += group) {
     int32_t sum = 0;
-    for (int32_t k = first; k < least(first + group, taps); k++) sum += w[k] < 0 ? -w[k] : w[k];
+    for (int32_t k = first; k < qn_least(first + group, taps); k++) sum += w[k] < 0 ? -w[k] : w[k];
     if (sum > 255) return false;
   }
   return true;
@@ -117,7 +114,7 @@ bool qn_take_tiles(qn_unit *u, const qn_call *call, qn_job *job, const qn_tile_c
   qn_tiles *s = qn_alloc(&u->m->arena, sizeof *s);
   if (params.g.groups != 1 || !qn_plan_fixed(u, call, &s->fixed)) return false;
   if (!qn_pad_window(&params.g, &s->p)) return false;
-  s->run_taps = round_up(s->p.run_elems, code->taps);
+  s->run_taps = qn_round_up(s->p.run_elems, code->taps);
   s->copied = !qn_is_unpadded(&s->p) || s->run_taps > s->p.run_elems;
   packer p = {u, call, s, code, qn_constant(u, call->in[1])};
   s->group = choose_group(s, p.w);
@@ -134,7 +131,7 @@ bool qn_take_tiles(qn_unit *u, const qn_call *call, qn_job *job, const qn_tile_c
   job->shape_bytes = sizeof *s;
   job->constants = to;
   job->constant_bytes = bytes;
-  s->totals = round_up((int32_t)copy, 16);
+  s->totals = qn_round_up((int32_t)copy, 16);
   job->scratch_bytes = totals ? s->totals + totals : copy;
   return true;
 }
@@ -228,7 +225,7 @@ static void emit_segment(qn_build *b, const qn_tile_code *code, const qn_tiles *
                          const qn_segment *at, const LLVMValueRef *x_y_constants,
                          LLVMValueRef totals) {
   qn_tile t = {.b = b, .s = s, .at = at, .totals = totals};
-  int32_t channels = least(s->p.g.out_c - at->first_channel, at->blocks * at->channels);
+  int32_t channels = qn_least(s->p.g.out_c - at->first_channel, at->blocks * at->channels);
   int32_t whole = channels / at->channels;
   if (whole > 0) emit_blocks(&t, code, 0, whole, at->channels, x_y_constants);
   if (whole < at->blocks)

@@ -2,8 +2,6 @@
 #include "window.h"
 #include <string.h>
 
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-
 /* ------------------------------------------------------------------ geometry */
 
 static void swap(int32_t *a, int32_t *b) {
@@ -38,8 +36,8 @@ bool qn_pad_window(const qn_window *window, qn_padded *out) {
   if (g->top < 0 || g->left < 0 || g->top >= out->rows || g->left >= columns) return false;
   if ((int64_t)out->rows * columns * g->in_c > INT32_MAX / 4) return false;
   out->row_elems = columns * g->in_c;
-  out->copied_rows = least(g->in_h, out->rows - g->top);
-  out->copied_columns = least(g->in_w, columns - g->left);
+  out->copied_rows = qn_least(g->in_h, out->rows - g->top);
+  out->copied_columns = qn_least(g->in_w, columns - g->left);
   out->runs_per_row = g->dilation_w == 1 ? 1 : g->kernel_w;
   out->run_elems = g->kernel_w / out->runs_per_row * g->in_c;
   return true;
@@ -98,6 +96,16 @@ qn_sums qn_bound_sums(const int8_t *w, int32_t taps, int32_t step, int32_t x_zer
     s.high += least_x < most_x ? most_x : least_x;
   }
   return s;
+}
+
+/* ------------------------------------------------------------------ operands */
+
+bool qn_has_constant_operands(const qn_unit *u, const qn_call *call) {
+  if (qn_constant(u, call->in[0])) return false;
+  for (int i = 1; i < call->in_count; i++) {
+    if (call->in[i] && !qn_constant(u, call->in[i])) return false;
+  }
+  return true;
 }
 
 qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel) {

@@ -47,6 +47,8 @@ typedef struct {
 } qn_sums;
 qn_sums qn_bound_sums(const int8_t *w, int32_t taps, int32_t step, int32_t x_zero, int32_t bias);
 
+/* The input is computed when the model runs, all other operands that there are are constants. */
+bool qn_has_constant_operands(const qn_unit *u, const qn_call *call);
 /* Channel number `channel` of a call with qn_conv_i8_params and constant multipliers; any
  * accumulator can occur. */
 qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel);

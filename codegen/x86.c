@@ -93,7 +93,7 @@ LLVMValueRef qn_build_multiply_add(qn_build *b, const qn_isa *isa, LLVMValueRef 
 }
 
 /* llvm.lrint of vectors is not one instruction below AVX2. */
-LLVMValueRef qn_round(qn_build *b, const qn_isa *isa, LLVMValueRef x) {
+LLVMValueRef qn_round_lanes(qn_build *b, const qn_isa *isa, LLVMValueRef x) {
   LLVMTypeRef types[] = {qn_lanes_of(b, isa), qn_vector(b->u->real, isa->lanes)};
   if (isa->lanes == 4) return qn_call_intrinsic(b, "llvm.x86.sse2.cvtps2dq", NULL, NULL, 0, &x, 1);
   return qn_call_intrinsic(b, "llvm.lrint", NULL, types, 2, &x, 1);
@@ -160,7 +160,7 @@ LLVMValueRef qn_rescale_lanes(qn_build *b, const qn_isa *isa, qn_rescale form, c
     scaled = qn_build_multiply_add(b, isa, LLVMBuildSIToFP(b->b, acc, real, ""),
                                    LLVMBuildBitCast(b->b, first, real, ""),
                                    LLVMBuildBitCast(b->b, second, real, ""));
-    scaled = qn_round(b, isa, scaled);
+    scaled = qn_round_lanes(b, isa, scaled);
   }
   if (form == QN_RESCALE_fma || c->zero == 0) return scaled;
   return LLVMBuildAdd(b->b, scaled, qn_splat_i32(b, c->zero, isa->lanes), "");

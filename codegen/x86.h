@@ -52,7 +52,7 @@ LLVMValueRef qn_dot(qn_build *b, const qn_isa *isa, LLVMValueRef acc, LLVMValueR
 LLVMValueRef qn_build_multiply_add(qn_build *b, const qn_isa *isa, LLVMValueRef x, LLVMValueRef scale,
                              LLVMValueRef rest); /* of floats */
 /* Floats to the nearest int32. */
-LLVMValueRef qn_round(qn_build *b, const qn_isa *isa, LLVMValueRef x);
+LLVMValueRef qn_round_lanes(qn_build *b, const qn_isa *isa, LLVMValueRef x);
 /* The stored values of accumulators, not yet narrowed; a, b_numbers: addresses of the numbers. */
 LLVMValueRef qn_rescale_lanes(qn_build *b, const qn_isa *isa, qn_rescale form, const qn_clamping *c,
                               LLVMValueRef acc, LLVMValueRef a, LLVMValueRef b_numbers);

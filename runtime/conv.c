@@ -2,8 +2,8 @@
  * layers, as 1x1 windows.
  *
  *   y[n,oy,ox,o] = b[o] + sum over ky, kx, i of x[n, iy, ix, group*I + i] * w[o,ky,kx,i]
- *   iy = oy*stride_h - top + ky*dilation_h, ix alike, I = in_c / groups, group = o / (out_c /
- * groups)
+ *   iy = oy*stride_h - top + ky*dilation_h, ix alike, I = in_c / groups,
+ *   group = o / (out_c / groups)
  *
  * where taps outside the input count as real 0. int8: x - x_zero in place of x, everything modulo
  * 2^32, then the contract (fixed.h), + y_zero, clamp. int16: the same, or all in int64 (long_sums).

@@ -11,7 +11,8 @@
  *
  * shr is a right shift, the negative of TFLite's `shift`. Every function is defined for every
  * argument: sums and left shifts wrap to 32 bits, shifts out of range count as the nearest one in
- * range. int64 accumulators have functions of their own, with multipliers of 15 bits. The forms are chosen so that a loop over channels becomes vector code. Right shifts of
+ * range. int64 accumulators have functions of their own, with multipliers of 15 bits. The forms are
+ * chosen so that a loop over channels becomes vector code. Right shifts of
  * negative numbers are arithmetic and conversions to int32_t wrap, as gcc and clang promise. */
 #ifndef QN_FIXED_H
 #define QN_FIXED_H
