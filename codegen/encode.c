@@ -146,6 +146,16 @@ bool qn_has_peaks(const qn_coded_tensor *t) {
   return t->cols <= 1 << 16;
 }
 
+bool qn_is_one_image(qn_coded_tensor *tensors, int count) {
+  bool one = true;
+  for (int i = 1; i < count; i++) {
+    if (tensors[i].image == tensors[0].image) continue;
+    tensors[i].coded_bits = QN_NOT_CODED;
+    one = false;
+  }
+  return one;
+}
+
 /* ------------------------------------------------------------------ raw */
 
 bool qn_encode_raw(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {

@@ -80,6 +80,8 @@ qn_coded_kind qn_check_coded(qn_arena *a, const qn_coded_tensor *t, uint64_t *ou
 bool qn_has_peaks(const qn_coded_tensor *t);
 /* The place of the first of them in a row; cols when there is none. */
 uint32_t qn_find_peak(const uint8_t *row, uint32_t cols, uint32_t step);
+/* Whether all tensors are in one image; others than the first one's are not coded then. */
+bool qn_is_one_image(qn_coded_tensor *tensors, int count);
 bool qn_is_zero_row(const uint8_t *row, uint32_t cols, uint32_t step);
 
 /* -- predict.c: what weights can be predicted from. */
@@ -93,25 +95,5 @@ typedef struct {
  */
 int qn_find_predictions(qn_arena *a, const qn_coded_tensor *t, bool across_rows, int one, int limit,
                         qn_prediction at[3]);
-
-/* -- huffman_tables.c: codec huffman's codes. */
-enum { QN_HUFFMAN_SYMBOLS = 21, QN_HUFFMAN_LONGEST = 7, QN_HUFFMAN_TABLES = 4 };
-typedef struct {
-  uint32_t count[QN_HUFFMAN_SYMBOLS];
-  bool zero; /* has no symbols */
-  int table; /* out: the one that it is shortest with */
-} qn_histogram;
-typedef struct {
-  int count;
-  bool zeros;      /* there is a table for zero rows as well, behind the others */
-  int number_bits; /* of a table's number */
-  uint8_t length[QN_HUFFMAN_TABLES][QN_HUFFMAN_SYMBOLS]; /* 0: has no code */
-  uint64_t bits;                                         /* of all rows' symbols and the tables */
-} qn_huffman_tables;
-/* Lengths of an optimal prefix code of at most QN_HUFFMAN_LONGEST bits; 1 when there is one symbol.
- */
-void qn_fit_code(const uint64_t count[QN_HUFFMAN_SYMBOLS], uint8_t length[QN_HUFFMAN_SYMBOLS]);
-/* a: scratch. */
-void qn_fit_tables(qn_arena *a, qn_histogram *rows, int count, bool zeros, qn_huffman_tables *out);
 
 #endif

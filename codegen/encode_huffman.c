@@ -1,429 +1,109 @@
-/* Weights -> codec huffman: the inverse of runtime/decode_huffman.c. First every tensor becomes
- * symbols and open bits in the way that would need the fewest bits with a code of its own; then the
- * tables are fitted to all of them together. */
-#include <math.h>
+/* Weights -> codec huffman: the inverse of runtime/decode_huffman.c. Codes of limited length are
+ * found by the package-merge algorithm (Larmore and Hirschberg 1990, "A fast algorithm for optimal
+ * length-limited Huffman codes"). */
 #include <string.h>
-#include "encode.h"
+#include "static_model.h"
 
-enum {
-  ONE = 16, /* factors */
-  LIMIT = 15,
-  INTEGERS_8 = 3,
-  MOST_ONES = 31, /* Rice codes */
-  MOST_LOW = 24,
-  BASES = 32,
-  ZERO_BITS = 3,         /* that a zero takes where it is rare, about */
-  PREDICTION_CODE = 170, /* bytes of code that predicting takes, about */
-  PEAK_CODE = 50
-};
+enum { LONGEST = 7, TABLE_BITS = 8 << LONGEST };
+
+/* ------------------------------------------------------------------ codes */
 
 typedef struct {
-  const qn_coded_tensor *from;
-  uint32_t kind;
-  uint32_t k, base; /* of integers */
-  uint64_t factor;  /* of multipliers */
-  uint32_t *mantissas;
-  bool predicted, peaks; /* of weights */
-  int way_count;
-  qn_prediction ways[3];
-  double bits[3][2]; /* of each way, without and with peaks */
-  qn_prediction p;
-  int8_t *distance; /* of each weight, by rows */
-  uint32_t *peak;   /* of each row; cols: none */
-  qn_histogram *row;
-} tensor;
+  uint64_t weight;
+  uint8_t used[QN_SYMBOLS]; /* how often each symbol is in the package */
+} package;
 
-typedef struct {
-  uint8_t *at;
-  uint64_t pos; /* in bits */
-  uint32_t width;
-} writer;
-
-static void put(writer *w, uint32_t x, uint32_t bits) {
-  for (; bits > 0; bits--, w->pos++)
-    if (x >> (bits - 1) & 1) w->at[w->pos / 8] |= (uint8_t)(128 >> w->pos % 8);
-}
-
-static void put_number(writer *w, uint32_t x) { put(w, x, w->width); }
-
-static uint32_t bit_length(uint32_t x) { return x ? 32 - (uint32_t)__builtin_clz(x) : 0; }
-
-/* ------------------------------------------------------------------ symbols */
-
-static uint32_t open_bits(uint32_t symbol) { return symbol >> 2; }
-
-static uint32_t symbol_of(uint32_t distance) {
-  uint32_t open = bit_length(distance + 4) - 3;
-  return open << 2 | ((distance + 4) >> open & 3);
-}
-
-/* Bits that symbols need with a code made for them, and what they leave open. */
-static double histogram_bits(const uint64_t count[QN_HUFFMAN_SYMBOLS]) {
-  double total = 0, bits = 0;
-  for (uint32_t s = 0; s < QN_HUFFMAN_SYMBOLS; s++) total += (double)count[s];
-  for (uint32_t s = 0; s < QN_HUFFMAN_SYMBOLS; s++) {
-    if (count[s] == 0) continue;
-    bits += (double)count[s] * (log2(total / (double)count[s]) + open_bits(s) + (s > 0));
-  }
-  return bits;
-}
-
-static uint32_t row_place(const qn_coded_tensor *t, uint32_t row) {
-  return t->transposed ? row : row * t->cols;
-}
-
-static int32_t predict(const qn_prediction *p, const uint8_t *image, uint32_t place,
-                       uint32_t phase) {
-  int32_t sum = ONE / 2;
-  for (uint32_t i = 0; i < p->lags; i++)
-    if (p->factor[phase][i]) sum += p->factor[phase][i] * (int8_t)image[place - p->lag[i]];
-  return sum >> 4;
-}
-
-/* Distances and peaks of x's weights; false when a distance, in *out_phase, is -128, which has no
- * symbol. */
-static bool measure(tensor *x, const uint8_t *image, uint64_t count[QN_HUFFMAN_SYMBOLS],
-                    uint32_t *out_phase) {
-  const qn_coded_tensor *t = x->from;
-  uint32_t step = t->transposed ? t->rows : 1;
-  memset(count, 0, QN_HUFFMAN_SYMBOLS * sizeof *count);
-  for (uint32_t r = 0; r < t->rows; r++) {
-    uint32_t first = t->base + t->offset + row_place(t, r);
-    bool zero = qn_is_zero_row(image + first, t->cols, step);
-    x->peak[r] = x->peaks ? qn_find_peak(image + first, t->cols, step) : t->cols;
-    for (uint32_t k = 0; k < t->cols; k++) {
-      if (zero) {
-        x->distance[r * t->cols + k] = 0;
-        continue;
-      }
-      if (k == x->peak[r]) continue;
-      uint32_t place = first + k * step;
-      int32_t guess = x->predicted ? predict(&x->p, image, place, k / x->p.phase) : 0;
-      int8_t distance = (int8_t)(uint8_t)((int8_t)image[place] - guess);
-      if (distance == INT8_MIN) {
-        *out_phase = k / x->p.phase;
-        return false;
-      }
-      x->distance[r * t->cols + k] = distance;
-      count[symbol_of((uint32_t)(distance < 0 ? -distance : distance))]++;
-    }
-  }
-  return true;
-}
-
-/* Distances of -128 come from large predictions with the wrong sign: makes those of a phase
- * smaller. Returns whether there was anything left. */
-static bool shrink_factors(qn_prediction *p, uint32_t phase) {
-  int8_t *largest = &p->factor[phase][0];
-  for (uint32_t i = 1; i < p->lags; i++)
-    if (p->factor[phase][i] * p->factor[phase][i] > *largest * *largest)
-      largest = &p->factor[phase][i];
-  if (*largest == 0) return false;
-  *largest = (int8_t)(*largest - (*largest > 0 ? 1 : -1));
-  return true;
-}
-
-static bool measure_way(tensor *x, const uint8_t *image, uint64_t count[QN_HUFFMAN_SYMBOLS]) {
-  uint32_t phase;
-  while (!measure(x, image, count, &phase))
-    if (!x->predicted || !shrink_factors(&x->p, phase)) return false;
-  return true;
-}
-
-static bool lags_fit(const qn_prediction *p, const qn_coded_tensor *t) {
-  for (uint32_t i = 0; i < p->lags; i++)
-    if (p->lag[i] > t->offset) return false;
-  return t->cols / p->phase <= 1 + QN_HUFFMAN_PHASES;
-}
-
-/* Bits of a peak's place; of zero rows that is cols. */
-static uint32_t place_bits(const qn_coded_tensor *t) {
-  uint32_t step = t->transposed ? t->rows : 1, most = t->cols - 1;
-  for (uint32_t r = 0; r < t->rows; r++)
-    if (qn_is_zero_row((const uint8_t *)t->data + row_place(t, r), t->cols, step)) most = t->cols;
-  return bit_length(most);
-}
-
-/* Bits that each way takes, without and with peaks, about; INFINITY where it cannot be. */
-static void measure_ways(tensor *x, const uint8_t *image) {
-  const qn_coded_tensor *t = x->from;
-  uint64_t symbols[QN_HUFFMAN_SYMBOLS];
-  bool has_peaks = qn_has_peaks(t) && t->cols > 1;
-  for (int way = 0; way < x->way_count; way++) {
-    for (int peaks = 0; peaks <= 1; peaks++) {
-      x->p = x->ways[way];
-      x->predicted = way > 0;
-      x->peaks = peaks;
-      x->bits[way][peaks] = INFINITY;
-      if (!lags_fit(&x->p, t) || (peaks && !has_peaks)) continue;
-      if (!measure_way(x, image, symbols)) continue;
-      double bits = histogram_bits(symbols) + (peaks ? t->rows * (1.0 + place_bits(t)) : 0);
-      if (way) bits += 20 * (1 + (t->cols - 1) / x->p.phase);
-      x->bits[way][peaks] = bits;
-    }
+static void sort_symbols(const uint64_t *count, int *order, int n) {
+  for (int i = 1; i < n; i++) {
+    int symbol = order[i], j = i;
+    for (; j > 0 && count[order[j - 1]] > count[symbol]; j--) order[j] = order[j - 1];
+    order[j] = symbol;
   }
 }
 
-/* The best of the allowed ways; returns its bits. */
-static double choose_way(tensor *x, bool predicted, bool peaks) {
-  int best = 0, best_peaks = 0;
-  for (int way = 0; way < (predicted ? x->way_count : 1); way++) {
-    for (int p = 0; p <= peaks; p++) {
-      if (x->bits[way][p] >= x->bits[best][best_peaks]) continue;
-      best = way;
-      best_peaks = p;
-    }
+/* Pairs of `from` as packages, merged with the symbols in ascending order of weight. */
+static int merge_packages(const package *from, int from_count, const package *symbols, int n,
+                          package *to) {
+  int count = 0, next = 0;
+  for (int pair = 0; pair + 1 < from_count; pair += 2) {
+    package both = from[pair];
+    both.weight += from[pair + 1].weight;
+    for (int s = 0; s < QN_SYMBOLS; s++) both.used[s] += from[pair + 1].used[s];
+    while (next < n && symbols[next].weight <= both.weight) to[count++] = symbols[next++];
+    to[count++] = both;
   }
-  x->p = x->ways[best];
-  x->predicted = best > 0;
-  x->peaks = best_peaks;
-  return x->bits[best][best_peaks];
+  while (next < n) to[count++] = symbols[next++];
+  return count;
 }
 
-static double choose_all(tensor *x, int count, bool predicted, bool peaks) {
-  double bits = 0;
-  for (int i = 0; i < count; i++)
-    if (x[i].kind == QN_CODED_WEIGHTS) bits += choose_way(&x[i], predicted, peaks);
-  return bits;
-}
-
-/* Predictions and peaks are for all tensors, where they pay for their code, or for none. */
-static void choose_ways(tensor *x, int count, const uint8_t *image) {
-  uint64_t symbols[QN_HUFFMAN_SYMBOLS];
-  for (int i = 0; i < count; i++)
-    if (x[i].kind == QN_CODED_WEIGHTS) measure_ways(&x[i], image);
-  double all = choose_all(x, count, true, true);
-  bool predicted = choose_all(x, count, false, true) - all >= 8 * PREDICTION_CODE;
-  all = choose_all(x, count, predicted, true);
-  bool peaks = choose_all(x, count, predicted, false) - all >= 8 * PEAK_CODE;
-  (void)choose_all(x, count, predicted, peaks);
-  for (int i = 0; i < count; i++)
-    if (x[i].kind == QN_CODED_WEIGHTS) (void)measure_way(&x[i], image, symbols);
-}
-
-static void count_rows(tensor *x, bool zeros) {
-  const qn_coded_tensor *t = x->from;
-  for (uint32_t r = 0; r < t->rows; r++) {
-    qn_histogram *row = &x->row[r];
-    row->zero = row->zero && zeros;
-    for (uint32_t k = 0; k < t->cols && !row->zero; k++) {
-      int8_t d = x->distance[r * t->cols + k];
-      if (k != x->peak[r]) row->count[symbol_of((uint32_t)(d < 0 ? -d : d))]++;
-    }
+/* Lengths of an optimal prefix code of at most LONGEST bits; 1 when there is one symbol. */
+static void find_lengths(const uint64_t count[QN_SYMBOLS], uint16_t length[QN_SYMBOLS]) {
+  int order[QN_SYMBOLS], n = 0, items = 0;
+  package symbols[QN_SYMBOLS] = {{0}}, lists[2][2 * QN_SYMBOLS];
+  for (int s = 0; s < QN_SYMBOLS; s++)
+    if (count[s]) order[n++] = s;
+  sort_symbols(count, order, n);
+  for (int i = 0; i < n; i++) {
+    symbols[i].weight = count[order[i]];
+    symbols[i].used[order[i]] = 1;
   }
+  memset(length, 0, QN_SYMBOLS * sizeof *length);
+  if (n == 1) length[order[0]] = 1;
+  if (n < 2) return;
+  for (int level = 0; level < LONGEST; level++)
+    items = merge_packages(lists[level % 2], items, symbols, n, lists[(level + 1) % 2]);
+  for (int i = 0; i < 2 * n - 2; i++)
+    for (int s = 0; s < QN_SYMBOLS; s++)
+      length[s] = (uint16_t)(length[s] + lists[LONGEST % 2][i].used[s]);
 }
 
-/* Finds the zero rows, and whether a table for them is worth its bytes; if not there are none. */
-static bool find_zero_rows(tensor *x, int count, const uint8_t *image) {
-  uint64_t saved = 0;
-  for (int i = 0; i < count; i++) {
-    const qn_coded_tensor *t = x[i].from;
-    for (uint32_t r = 0; x[i].kind == QN_CODED_WEIGHTS && r < t->rows; r++) {
-      const uint8_t *row = image + t->base + t->offset + row_place(t, r);
-      x[i].row[r].zero = qn_is_zero_row(row, t->cols, t->transposed ? t->rows : 1);
-      if (x[i].row[r].zero) saved += ZERO_BITS * t->cols;
-    }
-  }
-  bool pays = saved > 8u << QN_HUFFMAN_LONGEST;
-  for (int i = 0; i < count; i++)
-    if (x[i].kind == QN_CODED_WEIGHTS) count_rows(&x[i], pays);
-  return pays;
-}
-
-/* ------------------------------------------------------------------ integers */
-
-static uint32_t integer_at(const tensor *x, uint32_t i) {
-  const uint8_t *at = (const uint8_t *)x->from->data + i * x->from->elem_bytes;
-  return x->from->elem_bytes == 4 ? qn_load_u32(at) : (uint32_t)(int8_t)*at;
-}
-
-/* What is Rice coded for integer i: the sign is the lowest bit. */
-static uint32_t folded(const tensor *x, uint32_t i) {
-  uint32_t d = integer_at(x, i) - x->base;
-  return d << 1 ^ -(d >> 31);
-}
-
-/* Bits with x's k and base; UINT64_MAX when some are too large. */
-static uint64_t rice_bits(const tensor *x) {
-  uint64_t bits = 0;
-  for (uint32_t i = 0; i < x->from->bytes / x->from->elem_bytes; i++) {
-    uint32_t ones = folded(x, i) >> x->k;
-    if (ones > MOST_ONES) return UINT64_MAX;
-    bits += ones + 1 + x->k;
-  }
-  return bits;
-}
-
-static bool choose_rice(tensor *x) {
-  uint64_t least = UINT64_MAX;
-  uint32_t best_k = 0, best_base = 0;
-  for (x->base = 0; x->base < (x->kind == INTEGERS_8 ? BASES : 1); x->base++) {
-    for (x->k = 0; x->k <= MOST_LOW; x->k++) {
-      uint64_t bits = rice_bits(x);
-      if (bits >= least) continue;
-      least = bits;
-      best_k = x->k;
-      best_base = x->base;
-    }
-  }
-  x->k = best_k;
-  x->base = best_base;
-  return least < UINT64_MAX;
+static void fit_code(const uint64_t count[QN_SYMBOLS], uint16_t length[QN_SYMBOLS],
+                     uint32_t cost[QN_SYMBOLS]) {
+  find_lengths(count, length);
+  for (int s = 0; s < QN_SYMBOLS; s++) cost[s] = 256 * (uint32_t)length[s];
 }
 
 /* ------------------------------------------------------------------ the stream */
 
-/* What t is to this codec; false when it has no way to say it. */
-static bool prepare(qn_arena *a, const qn_coded_tensor *t, tensor *x) {
-  *x = (tensor){.from = t, .row = x->row};
-  x->kind = qn_check_coded(a, t, &x->factor, &x->mantissas);
-  if (x->kind == QN_CODED_BYTES && t->elem_bytes == 1) x->kind = QN_CODED_INTEGERS;
-  if (x->kind == QN_CODED_BYTES) return false;
-  if (x->kind == QN_CODED_INTEGERS) {
-    if (t->elem_bytes == 1) x->kind = INTEGERS_8;
-    return choose_rice(x);
-  }
-  if (x->kind != QN_CODED_WEIGHTS) return true;
-  x->distance = qn_alloc(a, (size_t)t->bytes + 1);
-  x->peak = qn_alloc(a, ((size_t)t->rows + 1) * sizeof *x->peak);
-  x->way_count = qn_find_predictions(a, t, false, ONE, LIMIT, x->ways);
-  return true;
+typedef struct {
+  qn_static_writer w;
+  const qn_static_tables *tables;
+  uint32_t code[QN_TABLES][QN_SYMBOLS];
+  uint8_t *at;
+  uint64_t pos; /* in bits */
+} writer;
+
+static void put(qn_static_writer *static_writer, uint32_t x, uint32_t bits) {
+  writer *w = (writer *)static_writer;
+  for (; bits > 0; bits--, w->pos++)
+    if (x >> (bits - 1) & 1) w->at[w->pos / 8] |= (uint8_t)(128 >> w->pos % 8);
 }
 
-static uint32_t number_width(const tensor *x, int count) {
-  uint32_t all = 0;
-  for (int i = 0; i < count; i++) {
-    const qn_coded_tensor *t = x[i].from;
-    all |= x[i].kind == QN_CODED_WEIGHTS ? t->rows | t->cols : t->bytes / t->elem_bytes;
-    if (!x[i].predicted) continue;
-    for (uint32_t j = 0; j < x[i].p.lags; j++) all |= ONE + x[i].p.lag[j];
+static void put_run(qn_static_writer *static_writer, int table, const int8_t *distances,
+                    uint32_t count) {
+  writer *w = (writer *)static_writer;
+  for (uint32_t i = 0; i < count; i++) {
+    int8_t d = distances[i];
+    uint32_t distance = (uint32_t)(d < 0 ? -d : d), s = qn_symbol_of(distance);
+    put(&w->w, w->code[table][s], w->tables->code[table][s]);
+    put(&w->w, (distance + 4) & ((1u << qn_open_bits(s)) - 1), qn_open_bits(s));
+    if (distance) put(&w->w, d < 0, 1);
   }
-  return bit_length(all);
 }
 
 /* The codes, in ascending order of length, and the table that finds them. One that is not complete
  * (of one symbol or none) is filled up by zeros. */
-static void put_table(writer *w, const uint8_t length[QN_HUFFMAN_SYMBOLS],
-                      uint32_t code[QN_HUFFMAN_SYMBOLS]) {
+static void put_table(writer *w, int table) {
   uint32_t next = 0;
-  for (uint32_t bits = 1; bits <= QN_HUFFMAN_LONGEST; bits++) {
-    for (uint32_t s = 0; s < QN_HUFFMAN_SYMBOLS; s++) {
-      if (length[s] != bits) continue;
-      code[s] = next >> (QN_HUFFMAN_LONGEST - bits);
-      for (uint32_t n = 1u << (QN_HUFFMAN_LONGEST - bits); n > 0; n--, next++)
-        put(w, (s & 3) << 6 | open_bits(s) << 3 | bits, 8);
+  for (uint32_t bits = 1; bits <= LONGEST; bits++) {
+    for (uint32_t s = 0; s < QN_SYMBOLS; s++) {
+      if (w->tables->code[table][s] != bits) continue;
+      w->code[table][s] = next >> (LONGEST - bits);
+      for (uint32_t n = 1u << (LONGEST - bits); n > 0; n--, next++)
+        put(&w->w, (s & 3) << 6 | qn_open_bits(s) << 3 | bits, 8);
     }
   }
-  for (; next < 1u << QN_HUFFMAN_LONGEST; next++) put(w, 0, 8);
-}
-
-/* All but the first. */
-static uint32_t predicted_phases(const tensor *x) {
-  return x->predicted ? x->from->cols / x->p.phase - 1 : 0;
-}
-
-static void put_prediction(writer *w, const tensor *x) {
-  uint32_t phases = predicted_phases(x);
-  for (uint32_t i = 0; phases > 0 && i < QN_CODEC_LAGS; i++)
-    put_number(w, ONE + (i < x->p.lags ? x->p.lag[i] : 1));
-  for (uint32_t phase = 1; phase <= phases; phase++)
-    for (uint32_t i = 0; i < QN_CODEC_LAGS; i++) put(w, (uint32_t)(ONE - x->p.factor[phase][i]), 5);
-}
-
-static void put_row(writer *w, const tensor *x, uint32_t r, uint32_t bits,
-                    const qn_huffman_tables *tables, uint32_t code[][QN_HUFFMAN_SYMBOLS]) {
-  const qn_coded_tensor *t = x->from;
-  const qn_histogram *row = &x->row[r];
-  put(w, (uint32_t)(row->zero ? tables->count : row->table), (uint32_t)tables->number_bits);
-  if (x->peaks) {
-    uint32_t place = row_place(t, r) + x->peak[r] * (t->transposed ? t->rows : 1);
-    put(w, x->peak[r], bits);
-    put(w, x->peak[r] < t->cols && ((const int8_t *)t->data)[place] < 0, 1);
-  }
-  if (row->zero) return;
-  for (uint32_t k = 0; k < t->cols; k++) {
-    if (k == x->peak[r]) continue;
-    int8_t d = x->distance[r * t->cols + k];
-    uint32_t distance = (uint32_t)(d < 0 ? -d : d), s = symbol_of(distance);
-    put(w, code[row->table][s], tables->length[row->table][s]);
-    put(w, (distance + 4) & ((1u << open_bits(s)) - 1), open_bits(s));
-    if (distance) put(w, d < 0, 1);
-  }
-}
-
-static void put_integers(writer *w, const tensor *x, uint32_t count) {
-  put(w, x->k, 5);
-  put(w, x->base, 5);
-  for (uint32_t i = 0; i < count; i++) {
-    uint32_t ones = folded(x, i) >> x->k;
-    put(w, (1u << ones) - 1, ones);
-    put(w, 0, 1);
-    put(w, folded(x, i) & ((1u << x->k) - 1), x->k);
-  }
-}
-
-static void put_weights(writer *w, const tensor *x, const qn_huffman_tables *tables,
-                        uint32_t code[][QN_HUFFMAN_SYMBOLS], uint32_t features) {
-  const qn_coded_tensor *t = x->from;
-  uint32_t bits = place_bits(t);
-  put(w, x->peaks ? bits + 1 : 0, 5);
-  put(w, predicted_phases(x), 5);
-  if (features & QN_HUFFMAN_PREDICTED) put_prediction(w, x);
-  for (uint32_t r = 0; r < t->rows; r++) put_row(w, x, r, bits, tables, code);
-}
-
-static uint32_t rows_of(const tensor *x) {
-  return x->kind == QN_CODED_WEIGHTS ? x->from->rows : x->from->bytes / x->from->elem_bytes;
-}
-
-/* before: the tensor before, or NULL. */
-static void put_tensor(writer *w, const tensor *x, const tensor *before,
-                       const qn_huffman_tables *tables, uint32_t code[][QN_HUFFMAN_SYMBOLS],
-                       uint32_t features) {
-  const qn_coded_tensor *t = x->from;
-  bool is_weights = x->kind == QN_CODED_WEIGHTS;
-  bool new_size = is_weights || !before || rows_of(before) != rows_of(x);
-  if (features & QN_HUFFMAN_TRANSPOSED) put(w, is_weights && t->transposed, 1);
-  put(w, new_size, 1);
-  put(w, x->kind, 2);
-  if (new_size) put_number(w, rows_of(x));
-  if (new_size) put_number(w, is_weights ? t->cols : 0);
-  if (is_weights) {
-    put_weights(w, x, tables, code, features);
-  } else if (x->kind == QN_CODED_MULTIPLIERS) {
-    put(w, (uint32_t)(x->factor >> 20), 20);
-    put(w, x->factor & 0xFFFFF, 20);
-    for (uint32_t i = 0; i < rows_of(x); i++) put(w, x->mantissas[i], 23);
-  } else {
-    put_integers(w, x, rows_of(x));
-  }
-}
-
-/* The rows' histograms as one array, in order. */
-static qn_histogram *share_rows(qn_arena *a, tensor *x, const qn_coded_tensor *tensors, int count,
-                                int *out_count) {
-  int64_t total = 0;
-  for (int i = 0; i < count; i++)
-    if (tensors[i].kind == QN_CODED_WEIGHTS) total += tensors[i].rows;
-  qn_histogram *rows = qn_alloc(a, ((size_t)total + 1) * sizeof *rows), *next = rows;
-  for (int i = 0; i < count; i++) {
-    x[i].row = next;
-    if (tensors[i].kind == QN_CODED_WEIGHTS) next += tensors[i].rows;
-  }
-  *out_count = (int)total;
-  return rows;
-}
-
-static uint32_t find_features(const tensor *x, int count, uint32_t width, int number_bits) {
-  uint32_t features = width | (uint32_t)number_bits << 5;
-  for (int i = 0; i < count; i++) {
-    if (x[i].kind == QN_CODED_WEIGHTS && x[i].from->transposed) features |= QN_HUFFMAN_TRANSPOSED;
-    if (x[i].predicted) features |= QN_HUFFMAN_PREDICTED;
-    if (x[i].peaks) features |= QN_HUFFMAN_PEAKS;
-    if (x[i].kind != QN_CODED_WEIGHTS) features |= QN_HUFFMAN_INTEGERS;
-    if (x[i].kind == QN_CODED_MULTIPLIERS) features |= QN_HUFFMAN_MULTIPLIERS;
-  }
-  return features;
+  for (; next < 1u << LONGEST; next++) put(&w->w, 0, 8);
 }
 
 static void reverse_bytes(uint8_t *first, uint8_t *end) {
@@ -434,43 +114,39 @@ static void reverse_bytes(uint8_t *first, uint8_t *end) {
   }
 }
 
-bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
-  uint32_t image_bytes, code[QN_HUFFMAN_TABLES][QN_HUFFMAN_SYMBOLS];
-  const uint8_t *image = qn_build_images(a, tensors, count, &image_bytes);
-  tensor *x = qn_alloc(a, ((size_t)count + 1) * sizeof *x);
-  int row_count;
-  qn_histogram *rows = share_rows(a, x, tensors, count, &row_count);
-  bool all = true;
-  for (int i = 0; i < count; i++) {
-    if (prepare(a, &tensors[i], &x[i])) continue;
-    tensors[i].coded_bits = QN_NOT_CODED;
-    all = false;
-  }
-  if (!all) return false;
-  choose_ways(x, count, image);
-  qn_huffman_tables tables;
-  qn_fit_tables(a, rows, row_count, find_zero_rows(x, count, image), &tables);
-  out->features = find_features(x, count, number_width(x, count), tables.number_bits);
-  /* a weight takes at most 12 bits, an integer 56, a row 35, what precedes them 1.5 KB */
-  size_t most = 1024 + (size_t)image_bytes * 7 + (size_t)row_count * 5 + (size_t)count * 1536;
-  writer w = {.at = qn_alloc(a, most), .width = out->features & 31};
-  for (int i = 0; i < tables.count; i++) put_table(&w, tables.length[i], code[i]);
-  w.pos = 8 * ((uint64_t)1 << tables.number_bits << QN_HUFFMAN_LONGEST);
-  out->table_bytes = w.pos / 8;
-  qn_coded_image *next = qn_list_images(a, tensors, count, image, out);
-  for (int i = 0; i < count;) {
-    uint8_t *start = w.at + w.pos / 8;
-    const tensor *before = NULL;
+static void put_images(writer *w, const qn_static_model *m, qn_coded_tensor *tensors,
+                       qn_coded_image *next) {
+  for (int i = 0; i < m->count;) {
+    uint8_t *start = w->at + w->pos / 8;
+    const qn_static_tensor *before = NULL;
     do {
-      uint64_t pos = w.pos;
-      put_tensor(&w, &x[i], before, &tables, code, out->features);
-      tensors[i].coded_bits = w.pos - pos;
-      before = &x[i++];
-    } while (i < count && !qn_begins_image(tensors, i));
-    uint8_t *end = w.at + (w.pos + 7) / 8;
+      uint64_t pos = w->pos;
+      qn_put_static(&w->w, &m->at[i], before);
+      tensors[i].coded_bits = w->pos - pos;
+      before = &m->at[i++];
+    } while (i < m->count && !qn_begins_image(tensors, i));
+    uint8_t *end = w->at + (w->pos + 7) / 8;
     reverse_bytes(start, end);
-    w.pos = 8 * (uint64_t)(qn_put_image(w.at, end, next++) - w.at);
+    w->pos = 8 * (uint64_t)(qn_put_image(w->at, end, next++) - w->at);
   }
+}
+
+bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
+  uint32_t image_bytes;
+  const uint8_t *images = qn_build_images(a, tensors, count, &image_bytes);
+  qn_static_model m;
+  qn_static_tables tables;
+  if (!qn_prepare_static(a, tensors, count, images, &m)) return false;
+  qn_fit_tables(a, fit_code, TABLE_BITS, m.rows, m.row_count, m.zeros, &tables);
+  out->features = qn_static_features(&m, tables.number_bits);
+  /* a weight takes at most 12 bits, an integer 56, a row 35, what precedes them 1.5 KB */
+  size_t most = 1024 + (size_t)image_bytes * 7 + (size_t)m.row_count * 5 + (size_t)count * 1536;
+  writer w = {
+      .w = {put, put_run, out->features, tables.count}, .tables = &tables, .at = qn_alloc(a, most)};
+  for (int i = 0; i < tables.count; i++) put_table(&w, i);
+  w.pos = (uint64_t)TABLE_BITS << tables.number_bits;
+  out->table_bytes = w.pos / 8;
+  put_images(&w, &m, tensors, qn_list_images(a, tensors, count, images, out));
   out->bytes = w.at;
   out->size = (size_t)w.pos / 8;
   return true;

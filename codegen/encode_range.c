@@ -224,20 +224,9 @@ static void encode_all(encoder *e, encoder *scratch, qn_coded_tensor *tensors, i
   }
 }
 
-/* All that is coded adapts the model for what comes next. */
-static bool is_one_image(qn_coded_tensor *tensors, int count) {
-  bool one = true;
-  for (int i = 1; i < count; i++) {
-    if (tensors[i].image == tensors[0].image) continue;
-    tensors[i].coded_bits = QN_NOT_CODED;
-    one = false;
-  }
-  return one;
-}
-
 bool qn_encode_range(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
   uint32_t image_bytes;
-  if (!is_one_image(tensors, count)) return false;
+  if (!qn_is_one_image(tensors, count)) return false; /* all of it adapts the model */
   uint8_t *image = qn_build_images(a, tensors, count, &image_bytes);
   /* a decision costs at most 10 bits and a byte has 8 of them; heads have up to 300 bytes */
   uint8_t *stream = qn_alloc(a, 64 + (size_t)image_bytes * 10 + 3072 * (size_t)count);

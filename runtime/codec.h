@@ -42,14 +42,14 @@ enum {
   QN_CODEC_PEAK = 127
 };
 
-/* Features of codec huffman, above 5 bits of width and 2 of those of a table's number. */
+/* Features of codecs huffman and rans, above 5 bits of width and 2 of those of a table's number. */
 enum {
-  QN_HUFFMAN_TRANSPOSED = 1 << 7,
-  QN_HUFFMAN_PREDICTED = 1 << 8,
-  QN_HUFFMAN_MULTIPLIERS = 1 << 9,
-  QN_HUFFMAN_INTEGERS = 1 << 10, /* any kind but weights */
-  QN_HUFFMAN_PEAKS = 1 << 11,
-  QN_HUFFMAN_PHASES = 31 /* at most, behind the first */
+  QN_STATIC_TRANSPOSED = 1 << 7,
+  QN_STATIC_PREDICTED = 1 << 8,
+  QN_STATIC_MULTIPLIERS = 1 << 9,
+  QN_STATIC_INTEGERS = 1 << 10, /* any kind but weights */
+  QN_STATIC_PEAKS = 1 << 11,
+  QN_STATIC_PHASES = 31 /* at most, behind the first */
 };
 
 /* Features of codec range. */

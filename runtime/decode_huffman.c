@@ -30,7 +30,7 @@ enum { LONGEST = 7, CODES = 1 << LONGEST, INTEGERS_8 = 3, MOST_ONES = 31, AHEAD 
 typedef struct {
   const uint8_t *at;
   int32_t pos; /* of the lowest of the next AHEAD bits; negative: past the end */
-  int32_t number[(1 + QN_HUFFMAN_PHASES) * QN_CODEC_LAGS]; /* lags, negative; then factors */
+  int32_t number[(1 + QN_STATIC_PHASES) * QN_CODEC_LAGS]; /* lags, negative; then factors */
 } reader;
 _Static_assert(sizeof(reader) <= QN_SCRATCH_huffman, "codecs.def");
 
@@ -90,7 +90,7 @@ COMPACT static void read_row(reader *r, const matrix *m, int8_t *at, uint32_t fe
   const uint8_t *table = r->at;
   uint32_t peak = m->cols, peak_weight = 0, k = 0;
   if (table_bits(features)) table += CODES * take(r, table_bits(features));
-  if (features & QN_HUFFMAN_PEAKS && m->peak_bits) {
+  if (features & QN_STATIC_PEAKS && m->peak_bits) {
     peak = take(r, m->peak_bits);
     peak_weight = QN_CODEC_PEAK + 2 * (peak & 1); /* 129 is -127 */
     peak >>= 1;
@@ -102,7 +102,7 @@ COMPACT static void read_row(reader *r, const matrix *m, int8_t *at, uint32_t fe
     to += m->step;
   } while (++k < m->cols);
   r->pos = pos;
-  if (features & QN_HUFFMAN_PREDICTED && m->phases) add_predictions(r, m, at, at + peak * m->step);
+  if (features & QN_STATIC_PREDICTED && m->phases) add_predictions(r, m, at, at + peak * m->step);
 }
 
 /* What makes predictions; false when it makes no sense for a tensor at `place`. */
@@ -129,11 +129,11 @@ COMPACT static bool read_weights(reader *r, uint8_t *image, uint32_t place, uint
   m.step = 1;
   m.phases = second;
   m.peak_bits = first;
-  if (features & QN_HUFFMAN_TRANSPOSED && transposed) {
+  if (features & QN_STATIC_TRANSPOSED && transposed) {
     m.step = rows;
     row_step = 1;
   }
-  if (features & QN_HUFFMAN_PREDICTED && !read_prediction(r, &m, place, features & 31))
+  if (features & QN_STATIC_PREDICTED && !read_prediction(r, &m, place, features & 31))
     return false;
   int8_t *at = (int8_t *)image + place;
   do {
@@ -178,8 +178,8 @@ SMALL int32_t qn_decode_huffman(const uint8_t *coded, uint32_t coded_bytes, uint
   clear_image(image, image_bytes);
   uint32_t end = 0;
   do {
-    uint32_t head = take(r, features & QN_HUFFMAN_TRANSPOSED ? 4 : 3);
-    uint32_t kind = features & QN_HUFFMAN_INTEGERS ? head & 3 : QN_CODED_WEIGHTS;
+    uint32_t head = take(r, features & QN_STATIC_TRANSPOSED ? 4 : 3);
+    uint32_t kind = features & QN_STATIC_INTEGERS ? head & 3 : QN_CODED_WEIGHTS;
     uint32_t size = kind == INTEGERS_8 ? 1 : 4;
     if (head & 4) {
       rows = take(r, width);
@@ -191,7 +191,7 @@ SMALL int32_t qn_decode_huffman(const uint8_t *coded, uint32_t coded_bytes, uint
     uint32_t words = place / 4 + count_words(rows * size);
     if (words > image_bytes / 4) return QUERN_ECORRUPT;
     end = 4 * words;
-    bool multipliers = features & QN_HUFFMAN_MULTIPLIERS && kind == QN_CODED_MULTIPLIERS;
+    bool multipliers = features & QN_STATIC_MULTIPLIERS && kind == QN_CODED_MULTIPLIERS;
     uint32_t bits = multipliers ? 20 : 5, first = take(r, bits), second = take(r, bits);
     if (kind != QN_CODED_WEIGHTS)
       read_integers(r, image + place, size, rows, first, second, multipliers);

@@ -1,0 +1,395 @@
+/* Tensors -> what the codecs with static tables (huffman, rans) code of them: each becomes symbols
+ * and open bits in the way that would need the fewest bits with a table of its own. Then the
+ * tensors as a sequence of numbers and runs of distances, the inverse of runtime/static_model.h. */
+#include "static_model.h"
+#include <math.h>
+#include <string.h>
+
+enum {
+  ONE = 16, /* factors */
+  LIMIT = 15,
+  INTEGERS_8 = 3,
+  MOST_ONES = 31, /* Rice codes */
+  MOST_LOW = 24,
+  BASES = 32,
+  ZERO_BITS = 3,         /* that a zero takes where it is rare, about */
+  ZERO_TABLE = 1024,     /* bits that a table for zeros takes, at most */
+  PREDICTION_CODE = 170, /* bytes of code that predicting takes, about */
+  PEAK_CODE = 50
+};
+
+static uint32_t bit_length(uint32_t x) { return x ? 32 - (uint32_t)__builtin_clz(x) : 0; }
+
+/* ------------------------------------------------------------------ symbols */
+
+uint32_t qn_symbol_of(uint32_t distance) {
+  uint32_t open = bit_length(distance + 4) - 3;
+  return open << 2 | ((distance + 4) >> open & 3);
+}
+
+/* Bits that symbols need with a code made for them, and what they leave open. */
+static double histogram_bits(const uint64_t count[QN_SYMBOLS]) {
+  double total = 0, bits = 0;
+  for (uint32_t s = 0; s < QN_SYMBOLS; s++) total += (double)count[s];
+  for (uint32_t s = 0; s < QN_SYMBOLS; s++) {
+    if (count[s] == 0) continue;
+    bits += (double)count[s] * (log2(total / (double)count[s]) + qn_open_bits(s) + (s > 0));
+  }
+  return bits;
+}
+
+static uint32_t row_place(const qn_coded_tensor *t, uint32_t row) {
+  return t->transposed ? row : row * t->cols;
+}
+
+static int32_t predict(const qn_prediction *p, const uint8_t *image, uint32_t place,
+                       uint32_t phase) {
+  int32_t sum = ONE / 2;
+  for (uint32_t i = 0; i < p->lags; i++)
+    if (p->factor[phase][i]) sum += p->factor[phase][i] * (int8_t)image[place - p->lag[i]];
+  return sum >> 4;
+}
+
+/* Distances and peaks of x's weights; false when a distance, in *out_phase, is -128, which has no
+ * symbol. */
+static bool measure(qn_static_tensor *x, const uint8_t *image, uint64_t count[QN_SYMBOLS],
+                    uint32_t *out_phase) {
+  const qn_coded_tensor *t = x->from;
+  uint32_t step = t->transposed ? t->rows : 1;
+  memset(count, 0, QN_SYMBOLS * sizeof *count);
+  for (uint32_t r = 0; r < t->rows; r++) {
+    uint32_t first = t->base + t->offset + row_place(t, r);
+    bool zero = qn_is_zero_row(image + first, t->cols, step);
+    x->peak[r] = x->peaks ? qn_find_peak(image + first, t->cols, step) : t->cols;
+    for (uint32_t k = 0; k < t->cols; k++) {
+      if (zero) {
+        x->distance[r * t->cols + k] = 0;
+        continue;
+      }
+      if (k == x->peak[r]) continue;
+      uint32_t place = first + k * step;
+      int32_t guess = x->predicted ? predict(&x->p, image, place, k / x->p.phase) : 0;
+      int8_t distance = (int8_t)(uint8_t)((int8_t)image[place] - guess);
+      if (distance == INT8_MIN) {
+        *out_phase = k / x->p.phase;
+        return false;
+      }
+      x->distance[r * t->cols + k] = distance;
+      count[qn_symbol_of((uint32_t)(distance < 0 ? -distance : distance))]++;
+    }
+  }
+  return true;
+}
+
+/* Distances of -128 come from large predictions with the wrong sign: makes those of a phase
+ * smaller. Returns whether there was anything left. */
+static bool shrink_factors(qn_prediction *p, uint32_t phase) {
+  int8_t *largest = &p->factor[phase][0];
+  for (uint32_t i = 1; i < p->lags; i++)
+    if (p->factor[phase][i] * p->factor[phase][i] > *largest * *largest)
+      largest = &p->factor[phase][i];
+  if (*largest == 0) return false;
+  *largest = (int8_t)(*largest - (*largest > 0 ? 1 : -1));
+  return true;
+}
+
+static bool measure_way(qn_static_tensor *x, const uint8_t *image, uint64_t count[QN_SYMBOLS]) {
+  uint32_t phase;
+  while (!measure(x, image, count, &phase))
+    if (!x->predicted || !shrink_factors(&x->p, phase)) return false;
+  return true;
+}
+
+static bool lags_fit(const qn_prediction *p, const qn_coded_tensor *t) {
+  for (uint32_t i = 0; i < p->lags; i++)
+    if (p->lag[i] > t->offset) return false;
+  return t->cols / p->phase <= 1 + QN_STATIC_PHASES;
+}
+
+/* Bits of a peak's place; of zero rows that is cols. */
+static uint32_t place_bits(const qn_coded_tensor *t) {
+  uint32_t step = t->transposed ? t->rows : 1, most = t->cols - 1;
+  for (uint32_t r = 0; r < t->rows; r++)
+    if (qn_is_zero_row((const uint8_t *)t->data + row_place(t, r), t->cols, step)) most = t->cols;
+  return bit_length(most);
+}
+
+/* Bits that each way takes, without and with peaks, about; INFINITY where it cannot be. */
+static void measure_ways(qn_static_tensor *x, const uint8_t *image) {
+  const qn_coded_tensor *t = x->from;
+  uint64_t symbols[QN_SYMBOLS];
+  bool has_peaks = qn_has_peaks(t) && t->cols > 1;
+  for (int way = 0; way < x->way_count; way++) {
+    for (int peaks = 0; peaks <= 1; peaks++) {
+      x->p = x->ways[way];
+      x->predicted = way > 0;
+      x->peaks = peaks;
+      x->bits[way][peaks] = INFINITY;
+      if (!lags_fit(&x->p, t) || (peaks && !has_peaks)) continue;
+      if (!measure_way(x, image, symbols)) continue;
+      double bits = histogram_bits(symbols) + (peaks ? t->rows * (1.0 + place_bits(t)) : 0);
+      if (way) bits += 20 * (1 + (t->cols - 1) / x->p.phase);
+      x->bits[way][peaks] = bits;
+    }
+  }
+}
+
+/* The best of the allowed ways; returns its bits. */
+static double choose_way(qn_static_tensor *x, bool predicted, bool peaks) {
+  int best = 0, best_peaks = 0;
+  for (int way = 0; way < (predicted ? x->way_count : 1); way++) {
+    for (int p = 0; p <= peaks; p++) {
+      if (x->bits[way][p] >= x->bits[best][best_peaks]) continue;
+      best = way;
+      best_peaks = p;
+    }
+  }
+  x->p = x->ways[best];
+  x->predicted = best > 0;
+  x->peaks = best_peaks;
+  return x->bits[best][best_peaks];
+}
+
+static double choose_all(qn_static_tensor *x, int count, bool predicted, bool peaks) {
+  double bits = 0;
+  for (int i = 0; i < count; i++)
+    if (x[i].kind == QN_CODED_WEIGHTS) bits += choose_way(&x[i], predicted, peaks);
+  return bits;
+}
+
+/* Predictions and peaks are for all tensors, where they pay for their code, or for none. */
+static void choose_ways(qn_static_tensor *x, int count, const uint8_t *image) {
+  uint64_t symbols[QN_SYMBOLS];
+  for (int i = 0; i < count; i++)
+    if (x[i].kind == QN_CODED_WEIGHTS) measure_ways(&x[i], image);
+  double all = choose_all(x, count, true, true);
+  bool predicted = choose_all(x, count, false, true) - all >= 8 * PREDICTION_CODE;
+  all = choose_all(x, count, predicted, true);
+  bool peaks = choose_all(x, count, predicted, false) - all >= 8 * PEAK_CODE;
+  (void)choose_all(x, count, predicted, peaks);
+  for (int i = 0; i < count; i++)
+    if (x[i].kind == QN_CODED_WEIGHTS) (void)measure_way(&x[i], image, symbols);
+}
+
+static void count_rows(qn_static_tensor *x, bool zeros) {
+  const qn_coded_tensor *t = x->from;
+  for (uint32_t r = 0; r < t->rows; r++) {
+    qn_histogram *row = &x->row[r];
+    row->zero = row->zero && zeros;
+    for (uint32_t k = 0; k < t->cols && !row->zero; k++) {
+      int8_t d = x->distance[r * t->cols + k];
+      if (k != x->peak[r]) row->count[qn_symbol_of((uint32_t)(d < 0 ? -d : d))]++;
+    }
+  }
+}
+
+/* Finds the zero rows, and whether a table for them is worth its bytes; if not there are none. */
+static bool find_zero_rows(qn_static_tensor *x, int count, const uint8_t *image) {
+  uint64_t saved = 0;
+  for (int i = 0; i < count; i++) {
+    const qn_coded_tensor *t = x[i].from;
+    for (uint32_t r = 0; x[i].kind == QN_CODED_WEIGHTS && r < t->rows; r++) {
+      const uint8_t *row = image + t->base + t->offset + row_place(t, r);
+      x[i].row[r].zero = qn_is_zero_row(row, t->cols, t->transposed ? t->rows : 1);
+      if (x[i].row[r].zero) saved += ZERO_BITS * t->cols;
+    }
+  }
+  bool pays = saved > ZERO_TABLE;
+  for (int i = 0; i < count; i++)
+    if (x[i].kind == QN_CODED_WEIGHTS) count_rows(&x[i], pays);
+  return pays;
+}
+
+/* ------------------------------------------------------------------ integers */
+
+static uint32_t integer_at(const qn_static_tensor *x, uint32_t i) {
+  const uint8_t *at = (const uint8_t *)x->from->data + i * x->from->elem_bytes;
+  return x->from->elem_bytes == 4 ? qn_load_u32(at) : (uint32_t)(int8_t)*at;
+}
+
+/* What is Rice coded for integer i: the sign is the lowest bit. */
+static uint32_t folded(const qn_static_tensor *x, uint32_t i) {
+  uint32_t d = integer_at(x, i) - x->base;
+  return d << 1 ^ -(d >> 31);
+}
+
+/* Bits with x's k and base; UINT64_MAX when some are too large. */
+static uint64_t rice_bits(const qn_static_tensor *x) {
+  uint64_t bits = 0;
+  for (uint32_t i = 0; i < x->from->bytes / x->from->elem_bytes; i++) {
+    uint32_t ones = folded(x, i) >> x->k;
+    if (ones > MOST_ONES) return UINT64_MAX;
+    bits += ones + 1 + x->k;
+  }
+  return bits;
+}
+
+static bool choose_rice(qn_static_tensor *x) {
+  uint64_t least = UINT64_MAX;
+  uint32_t best_k = 0, best_base = 0;
+  for (x->base = 0; x->base < (x->kind == INTEGERS_8 ? BASES : 1); x->base++) {
+    for (x->k = 0; x->k <= MOST_LOW; x->k++) {
+      uint64_t bits = rice_bits(x);
+      if (bits >= least) continue;
+      least = bits;
+      best_k = x->k;
+      best_base = x->base;
+    }
+  }
+  x->k = best_k;
+  x->base = best_base;
+  return least < UINT64_MAX;
+}
+
+/* ------------------------------------------------------------------ all tensors */
+
+/* What t is to this codec; false when it has no way to say it. */
+static bool prepare(qn_arena *a, const qn_coded_tensor *t, qn_static_tensor *x) {
+  *x = (qn_static_tensor){.from = t, .row = x->row};
+  x->kind = qn_check_coded(a, t, &x->factor, &x->mantissas);
+  if (x->kind == QN_CODED_BYTES && t->elem_bytes == 1) x->kind = QN_CODED_INTEGERS;
+  if (x->kind == QN_CODED_BYTES) return false;
+  if (x->kind == QN_CODED_INTEGERS) {
+    if (t->elem_bytes == 1) x->kind = INTEGERS_8;
+    return choose_rice(x);
+  }
+  if (x->kind != QN_CODED_WEIGHTS) return true;
+  x->distance = qn_alloc(a, (size_t)t->bytes + 1);
+  x->peak = qn_alloc(a, ((size_t)t->rows + 1) * sizeof *x->peak);
+  x->way_count = qn_find_predictions(a, t, false, ONE, LIMIT, x->ways);
+  return true;
+}
+
+/* The rows' histograms as one array, in order. */
+static qn_histogram *share_rows(qn_arena *a, qn_static_tensor *x, const qn_coded_tensor *tensors,
+                                int count, int *out_count) {
+  int64_t total = 0;
+  for (int i = 0; i < count; i++)
+    if (tensors[i].kind == QN_CODED_WEIGHTS) total += tensors[i].rows;
+  qn_histogram *rows = qn_alloc(a, ((size_t)total + 1) * sizeof *rows), *next = rows;
+  for (int i = 0; i < count; i++) {
+    x[i].row = next;
+    if (tensors[i].kind == QN_CODED_WEIGHTS) next += tensors[i].rows;
+  }
+  *out_count = (int)total;
+  return rows;
+}
+
+bool qn_prepare_static(qn_arena *a, qn_coded_tensor *tensors, int count, const uint8_t *images,
+                       qn_static_model *out) {
+  bool all = true;
+  out->count = count;
+  out->at = qn_alloc(a, ((size_t)count + 1) * sizeof *out->at);
+  out->rows = share_rows(a, out->at, tensors, count, &out->row_count);
+  for (int i = 0; i < count; i++) {
+    if (prepare(a, &tensors[i], &out->at[i])) continue;
+    tensors[i].coded_bits = QN_NOT_CODED;
+    all = false;
+  }
+  if (!all) return false;
+  choose_ways(out->at, count, images);
+  out->zeros = find_zero_rows(out->at, count, images);
+  return true;
+}
+
+static uint32_t number_width(const qn_static_tensor *x, int count) {
+  uint32_t all = 0;
+  for (int i = 0; i < count; i++) {
+    const qn_coded_tensor *t = x[i].from;
+    all |= x[i].kind == QN_CODED_WEIGHTS ? t->rows | t->cols : t->bytes / t->elem_bytes;
+    if (!x[i].predicted) continue;
+    for (uint32_t j = 0; j < x[i].p.lags; j++) all |= ONE + x[i].p.lag[j];
+  }
+  return bit_length(all);
+}
+
+uint32_t qn_static_features(const qn_static_model *m, int number_bits) {
+  const qn_static_tensor *x = m->at;
+  int count = m->count;
+  uint32_t features = number_width(x, count) | (uint32_t)number_bits << 5;
+  for (int i = 0; i < count; i++) {
+    if (x[i].kind == QN_CODED_WEIGHTS && x[i].from->transposed) features |= QN_STATIC_TRANSPOSED;
+    if (x[i].predicted) features |= QN_STATIC_PREDICTED;
+    if (x[i].peaks) features |= QN_STATIC_PEAKS;
+    if (x[i].kind != QN_CODED_WEIGHTS) features |= QN_STATIC_INTEGERS;
+    if (x[i].kind == QN_CODED_MULTIPLIERS) features |= QN_STATIC_MULTIPLIERS;
+  }
+  return features;
+}
+
+/* ------------------------------------------------------------------ their sequence */
+
+static void put(qn_static_writer *w, uint32_t x, uint32_t bits) { w->put(w, x, bits); }
+
+static void put_number(qn_static_writer *w, uint32_t x) { put(w, x, w->features & 31); }
+
+/* All but the first. */
+static uint32_t predicted_phases(const qn_static_tensor *x) {
+  return x->predicted ? x->from->cols / x->p.phase - 1 : 0;
+}
+
+static void put_prediction(qn_static_writer *w, const qn_static_tensor *x) {
+  uint32_t phases = predicted_phases(x);
+  for (uint32_t i = 0; phases > 0 && i < QN_CODEC_LAGS; i++)
+    put_number(w, ONE + (i < x->p.lags ? x->p.lag[i] : 1));
+  for (uint32_t phase = 1; phase <= phases; phase++)
+    for (uint32_t i = 0; i < QN_CODEC_LAGS; i++) put(w, (uint32_t)(ONE - x->p.factor[phase][i]), 5);
+}
+
+static void put_row(qn_static_writer *w, const qn_static_tensor *x, uint32_t r, uint32_t bits) {
+  const qn_coded_tensor *t = x->from;
+  const qn_histogram *row = &x->row[r];
+  const int8_t *distance = x->distance + (size_t)r * t->cols;
+  uint32_t peak = x->peak[r];
+  put(w, (uint32_t)(row->zero ? w->zeros : row->table), w->features >> 5 & 3);
+  if (x->peaks) {
+    uint32_t place = row_place(t, r) + peak * (t->transposed ? t->rows : 1);
+    put(w, peak, bits);
+    put(w, peak < t->cols && ((const int8_t *)t->data)[place] < 0, 1);
+  }
+  if (row->zero) return;
+  w->put_run(w, row->table, distance, peak);
+  if (peak < t->cols) w->put_run(w, row->table, distance + peak + 1, t->cols - peak - 1);
+}
+
+static void put_integers(qn_static_writer *w, const qn_static_tensor *x, uint32_t count) {
+  put(w, x->k, 5);
+  put(w, x->base, 5);
+  for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t ones = folded(x, i) >> x->k; ones > 0; ones--) put(w, 1, 1);
+    put(w, 0, 1);
+    put(w, folded(x, i) & ((1u << x->k) - 1), x->k);
+  }
+}
+
+static void put_weights(qn_static_writer *w, const qn_static_tensor *x) {
+  uint32_t bits = place_bits(x->from);
+  put(w, x->peaks ? bits + 1 : 0, 5);
+  put(w, predicted_phases(x), 5);
+  if (w->features & QN_STATIC_PREDICTED) put_prediction(w, x);
+  for (uint32_t r = 0; r < x->from->rows; r++) put_row(w, x, r, bits);
+}
+
+static uint32_t rows_of(const qn_static_tensor *x) {
+  return x->kind == QN_CODED_WEIGHTS ? x->from->rows : x->from->bytes / x->from->elem_bytes;
+}
+
+void qn_put_static(qn_static_writer *w, const qn_static_tensor *x, const qn_static_tensor *before) {
+  const qn_coded_tensor *t = x->from;
+  bool is_weights = x->kind == QN_CODED_WEIGHTS;
+  bool new_size = is_weights || !before || rows_of(before) != rows_of(x);
+  if (w->features & QN_STATIC_TRANSPOSED) put(w, is_weights && t->transposed, 1);
+  put(w, new_size, 1);
+  put(w, x->kind, 2);
+  if (new_size) put_number(w, rows_of(x));
+  if (new_size) put_number(w, is_weights ? t->cols : 0);
+  if (is_weights) {
+    put_weights(w, x);
+  } else if (x->kind == QN_CODED_MULTIPLIERS) {
+    put(w, (uint32_t)(x->factor >> 20), 20);
+    put(w, x->factor & 0xFFFFF, 20);
+    for (uint32_t i = 0; i < rows_of(x); i++) put(w, x->mantissas[i], 23);
+  } else {
+    put_integers(w, x, rows_of(x));
+  }
+}
