@@ -344,8 +344,8 @@ static void put_row(qn_static_writer *w, const qn_static_tensor *x, uint32_t r, 
   put(w, (uint32_t)(row->zero ? w->zeros : row->table), w->features >> 5 & 3);
   if (x->peaks) {
     uint32_t place = row_place(t, r) + peak * (t->transposed ? t->rows : 1);
-    put(w, peak, bits);
-    put(w, peak < t->cols && ((const int8_t *)t->data)[place] < 0, 1);
+    bool negative = peak < t->cols && ((const int8_t *)t->data)[place] < 0;
+    put(w, peak << 1 | negative, bits + 1);
   }
   if (row->zero) return;
   w->put_run(w, row->table, distance, peak);
@@ -378,9 +378,9 @@ void qn_put_static(qn_static_writer *w, const qn_static_tensor *x, const qn_stat
   const qn_coded_tensor *t = x->from;
   bool is_weights = x->kind == QN_CODED_WEIGHTS;
   bool new_size = is_weights || !before || rows_of(before) != rows_of(x);
-  if (w->features & QN_STATIC_TRANSPOSED) put(w, is_weights && t->transposed, 1);
-  put(w, new_size, 1);
-  put(w, x->kind, 2);
+  uint32_t head = (uint32_t)new_size << 2 | x->kind;
+  if (is_weights && t->transposed) head |= 8;
+  put(w, head, w->features & QN_STATIC_TRANSPOSED ? 4 : 3);
   if (new_size) put_number(w, rows_of(x));
   if (new_size) put_number(w, is_weights ? t->cols : 0);
   if (is_weights) {
@@ -388,7 +388,7 @@ void qn_put_static(qn_static_writer *w, const qn_static_tensor *x, const qn_stat
   } else if (x->kind == QN_CODED_MULTIPLIERS) {
     put(w, (uint32_t)(x->factor >> 20), 20);
     put(w, x->factor & 0xFFFFF, 20);
-    for (uint32_t i = 0; i < rows_of(x); i++) put(w, x->mantissas[i], 23);
+    for (uint32_t i = 0; i < rows_of(x); i++) put(w, x->mantissas[i] & 0x7FFFFF, 23);
   } else {
     put_integers(w, x, rows_of(x));
   }

@@ -5,7 +5,7 @@
 
 #include "encode.h"
 
-enum { QN_SYMBOLS = 21, QN_TABLES = 4 };
+enum { QN_SYMBOLS = QN_STATIC_SYMBOLS, QN_TABLES = 4 };
 
 /* The symbol of a distance's absolute value, and the bits that it leaves open. */
 uint32_t qn_symbol_of(uint32_t distance);

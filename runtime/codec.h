@@ -49,7 +49,9 @@ enum {
   QN_STATIC_MULTIPLIERS = 1 << 9,
   QN_STATIC_INTEGERS = 1 << 10, /* any kind but weights */
   QN_STATIC_PEAKS = 1 << 11,
-  QN_STATIC_PHASES = 31 /* at most, behind the first */
+  QN_STATIC_SYMBOLS = 21,
+  QN_STATIC_PHASES = 31,                                     /* at most, behind the first */
+  QN_STATIC_NUMBERS = (1 + QN_STATIC_PHASES) * QN_CODEC_LAGS /* lags, negative; then factors */
 };
 
 /* Features of codec range. */
@@ -73,6 +75,16 @@ static inline void qn_store_u32(uint8_t *at, uint32_t x) {
 static inline uint32_t qn_codec_place(uint32_t end, uint32_t bytes) {
   uint32_t most = bytes >= 1024 ? 63 : 15; /* bytes between them */
   return (end + most) & ~most;
+}
+
+/* Symbols of distances, static_model.h's: the lowest one, and how many there are: 0 has no sign,
+ * and 127 is the largest. */
+static inline uint32_t qn_first_distance(uint32_t symbol) {
+  return ((4 + symbol % 4) << symbol / 4) - 4;
+}
+
+static inline uint32_t qn_count_distances(uint32_t symbol) {
+  return symbol == 0 ? 1 : symbol == QN_STATIC_SYMBOLS - 1 ? 8 : (uint32_t)2 << symbol / 4;
 }
 
 /* mantissa (24 bits) times factor (40 bits), both with their highest bit set, as a Q31 multiplier:

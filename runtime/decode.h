@@ -13,6 +13,7 @@
 #define COMPACT
 #endif
 #define SMALL COMPACT __attribute__((noinline))
+#define QUICK __attribute__((noinline)) /* most of the time goes into it */
 
 COMPACT static inline void clear_image(uint8_t *image, uint32_t image_bytes) {
   uint32_t *word = (uint32_t *)(void *)image;
