@@ -6,7 +6,7 @@
  * n / g. That leaves one number for the whole model, the number of levels in the mean, which is
  * sought by bisection: each candidate is judged by what it loses on samples that are held back
  * (judge.c). Where the user gives budgets, too, the largest number of levels that fits them is
- * sought behind that.
+ * sought behind that; budgets without --max-drop count alone, and what that costs is told.
  *
  * Where `mixed` finds that even 255 levels everywhere cost too much, layers stay float: first those
  * without whose quantization the results have the least noise, as few as are enough. */
@@ -178,9 +178,17 @@ static qn_status try_mean(search *s, double mean, qn_verdict *out) {
   return QN_OK;
 }
 
+/* Whether two means give the same levels: what is known of one is known of the other. */
+static bool is_same(search *s, double a, double b) {
+  set_levels(s, a);
+  double bits = mean_bits(s);
+  set_levels(s, b);
+  return bits == mean_bits(s);
+}
+
 /* The smallest mean that holds, to within some percent. */
 static qn_status bisect(search *s, double *out) {
-  double holds = MOST_INT8, fails = 1;
+  double holds = MOST_INT8, fails = 1, failed = 0; /* the latter was tried */
   for (int i = 0; i < s->count; i++) holds = fmax(holds, MOST_INT8 / s->at[i].score);
   qn_verdict v;
   QN_TRY(try_mean(s, holds, &v));
@@ -194,11 +202,12 @@ static qn_status bisect(search *s, double *out) {
   holds = fmin(holds, 2 * MOST_INT8);
   for (int i = 0; i < STEPS; i++) {
     double mean = sqrt(holds * fails);
-    QN_TRY(try_mean(s, mean, &v));
-    if (v.drop <= s->judge.q->max_drop)
+    bool known = is_same(s, mean, holds), hopeless = failed > 0 && is_same(s, mean, failed);
+    if (!known && !hopeless) QN_TRY(try_mean(s, mean, &v));
+    if (known || (!hopeless && v.drop <= s->judge.q->max_drop))
       holds = mean;
     else
-      fails = mean;
+      failed = fails = mean;
   }
   set_levels(s, holds);
   *out = holds;
@@ -216,23 +225,35 @@ static qn_status fits_with_mean(search *s, double mean, bool *out) {
   return QN_OK;
 }
 
-/* Flash to spare is accuracy: the largest mean that fits the budgets, `least` if none does. */
-static qn_status spend_budgets(search *s, double least) {
-  double fits = least, fails = 2 * MOST_INT8;
+/* Flash to spare is accuracy: *inout_mean becomes the largest mean that fits the budgets; it stays
+ * where none does. */
+static qn_status spend_budgets(search *s, double *inout_mean) {
+  double fits = *inout_mean, fails = 2 * MOST_INT8;
   bool fit;
   QN_TRY(fits_with_mean(s, fails, &fit));
+  if (fit) *inout_mean = fails;
   if (fit) return QN_OK;
-  QN_TRY(fits_with_mean(s, least, &fit));
+  QN_TRY(fits_with_mean(s, fits, &fit));
   for (int i = 0; fit && i < STEPS; i++) {
-    bool next;
     double mean = sqrt(fits * fails);
-    QN_TRY(fits_with_mean(s, mean, &next));
+    bool next = is_same(s, mean, fits), known = next || is_same(s, mean, fails);
+    if (!known) QN_TRY(fits_with_mean(s, mean, &next));
     if (next)
       fits = mean;
     else
       fails = mean;
   }
   set_levels(s, fits);
+  *inout_mean = fits;
+  return QN_OK;
+}
+
+static qn_status tell_cost(const search *s) {
+  qn_verdict v;
+  QN_TRY(try_levels(s, true, &v));
+  fprintf(stderr,
+          "search: %.2f bits per weight, what the budgets allow: drop %.2f points, %.1f dB\n",
+          mean_bits(s), v.drop, v.sqnr);
   return QN_OK;
 }
 
@@ -260,9 +281,11 @@ static qn_status search_model(search *s, const qn_options *o, const qn_quantizat
   QN_TRY(qn_open_judge(o, q, path, a, again, &s->judge));
   list_layers(s, qn_main_func(again));
   QN_TRY(measure_layers(s));
-  double least;
-  QN_TRY(bisect(s, &least));
-  if (o->budget_flash || o->budget_ram) QN_TRY(spend_budgets(s, least));
+  double least = 1;
+  bool budgets = o->budget_flash || o->budget_ram;
+  if (o->max_drop || !budgets) QN_TRY(bisect(s, &least));
+  if (budgets) QN_TRY(spend_budgets(s, &least));
+  if (budgets && !o->max_drop) QN_TRY(tell_cost(s));
   print_choice(s);
   return QN_OK;
 }

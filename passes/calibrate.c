@@ -66,7 +66,8 @@ static qn_status get_statistics(qn_module *m, const qn_pass_options *options, qn
   return qn_error(&m->src, qn_nowhere,
                   "no calibration data: give samples of typical inputs, --calibrate X.npy, or what "
                   "`quern calibrate` made of them, --calibrate STATS.yaml; without any, say what "
-                  "the inputs can be, --input-range LOW:HIGH");
+                  "the inputs can be, --input-range LOW:HIGH, or take a scheme that needs none: "
+                  "--quantize dynamic, fp16 or bf16");
 }
 
 qn_status pass_calibrate(qn_module *m, const qn_pass_options *options) {

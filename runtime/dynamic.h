@@ -16,12 +16,25 @@ typedef struct {
   int32_t zero;
 } qn_found_scale;
 
+/* The bits of a float as an integer that is larger where the float is, and back; a NaN counts as 0.
+ * Of integers LLVM finds the least in vectors, of floats, which may be NaNs, one by one. */
+QN_INLINE int32_t qn_order_of_bits(int32_t bits) {
+  int32_t order = bits ^ ((bits >> 31) & INT32_MAX);
+  return (bits & INT32_MAX) > 0x7F800000 ? 0 : order;
+}
+QN_INLINE float qn_float_of_order(int32_t order) {
+  return qn_float_of_bits(order ^ ((order >> 31) & INT32_MAX));
+}
+
 QN_INLINE qn_found_scale qn_find_scale(const float *x, int32_t count) {
-  float low = 0.0f, high = 0.0f;
+  const qn_scale_bits *bits = (const qn_scale_bits *)x;
+  int32_t least = 0, most = 0;
   for (int32_t i = 0; i < count; i++) {
-    low = x[i] < low ? x[i] : low;
-    high = x[i] > high ? x[i] : high;
+    int32_t order = qn_order_of_bits(bits[i]);
+    least = qn_min(least, order);
+    most = qn_max(most, order);
   }
+  float low = qn_float_of_order(least), high = qn_float_of_order(most);
   float scale = high / 255.0f - low / 255.0f;
   if (!(scale >= 0x1p-126f)) scale = 1.0f;
   qn_found_scale found = {scale, qn_clamp(qn_round_away(-low / scale), 0, 255) - 128};
