@@ -127,6 +127,13 @@ static void measure(conv_shape *s) {
   s->columns = (int32_t)columns_for(s, s->piece);
 }
 
+/* Windows that are read where they are still are when results of two pixels are written; else
+ * pieces are copied before, of which the last may repeat results. */
+static int64_t find_lead(const conv_shape *s) {
+  int32_t pieces = (s->g.out_w + s->piece - 1) / s->piece;
+  return qn_window_lead(&s->g, s->in_place ? 2 : pieces * s->piece - s->g.out_w);
+}
+
 bool qn_take_conv2d_mve(qn_unit *u, const qn_call *call, qn_job *job) {
   qn_conv_i8_params params;
   memcpy(&params, call->params, sizeof params);
@@ -156,6 +163,8 @@ bool qn_take_conv2d_mve(qn_unit *u, const qn_call *call, qn_job *job) {
   job->constants = p.bytes;
   job->constant_bytes = p.used;
   job->scratch_bytes = s->in_place ? 0 : copy;
+  job->overlap = QN_AHEAD;
+  job->lead = find_lead(s);
   return true;
 }
 

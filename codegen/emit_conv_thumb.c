@@ -128,6 +128,8 @@ bool qn_take_conv2d_thumb(qn_unit *u, const qn_call *call, qn_job *job) {
   job->constants = p.bytes;
   job->constant_bytes = p.used;
   job->scratch_bytes = s->kernel.pixels * (words + (s->padded ? qn_window_bytes(g) : 0));
+  job->overlap = QN_AHEAD;
+  job->lead = qn_window_lead(g, s->pixels > 1 ? s->pixels % 2 : 0);
   return true;
 }
 

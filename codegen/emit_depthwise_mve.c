@@ -8,8 +8,11 @@
  * Lines are as long as the lanes' axis; where lanes move by 2, even positions come first, then odd
  * ones.
  *
- * The last lanes, channels and strips may overlap what is before them; less than four lanes are
- * stored under a predicate.
+ * The last lanes and strips may overlap what is before them; less than four lanes are stored under
+ * a predicate. The last planes may be of channels done before, which the kernel skips.
+ *
+ * The result may overlap the operand: if there is one strip and both have the same shape, in the
+ * same bytes, channel by channel; where strips are rows, in front of what is still to be read.
  *
  * Constants: a qn_mve_filling, and from byte 64 on per channel nine weights, bias, multiplier,
  * -shr, a word each; the window's lines are the walked axis. x_zero leaves by the bias; sums are
@@ -47,6 +50,7 @@ typedef struct {
   axis lane, walk;
   int32_t half, pitch;  /* bytes: the even positions of a line; a line */
   int32_t strip, lines; /* results along the walk in a strip; lines that they need */
+  int32_t in_place;
   int32_t x_zero;
   qn_dsp_kernel kernel;
   qn_clamping clamping;
@@ -122,20 +126,35 @@ static bool pack_channel(const qn_unit *u, const qn_call *call, const depthwise_
 }
 
 static bool pack(const qn_unit *u, const qn_call *call, const depthwise_shape *s, qn_job *job) {
-  int32_t groups = (s->channels + CHANNELS - 1) / CHANNELS;
-  job->constant_bytes = CHANNELS_AT + (int64_t)groups * CHANNELS * CHANNEL_BYTES;
+  job->constant_bytes = CHANNELS_AT + (int64_t)s->channels * CHANNEL_BYTES;
   unsigned char *bytes = qn_alloc(&u->m->arena, (size_t)job->constant_bytes);
   const qn_mve_filling filling = filling_of(s);
   memcpy(bytes, &filling, sizeof filling);
   job->constants = bytes;
   bytes += CHANNELS_AT;
-  for (int32_t c = 0; c < groups * CHANNELS; c++, bytes += CHANNEL_BYTES) {
-    int32_t group = c / CHANNELS * CHANNELS, words[CHANNEL_BYTES / 4];
-    if (group > s->channels - CHANNELS) group = s->channels - CHANNELS;
-    if (!pack_channel(u, call, s, group + c % CHANNELS, words)) return false;
+  for (int32_t c = 0; c < s->channels; c++, bytes += CHANNEL_BYTES) {
+    int32_t words[CHANNEL_BYTES / 4];
+    if (!pack_channel(u, call, s, c, words)) return false;
     memcpy(bytes, words, sizeof words);
   }
   return true;
+}
+
+/* See above; beyond the result's bytes: not at all. */
+static void set_overlap(depthwise_shape *s, qn_job *job) {
+  const axis *w = &s->walk;
+  s->in_place = s->strip == w->out && w->in == w->out && w->stride == 1 &&
+                s->lane.in == s->lane.out && s->lane.stride == 1;
+  if (s->in_place) job->overlap = QN_IN_PLACE;
+  if (s->in_place || w->x_step < s->lane.x_step) return;
+  job->overlap = QN_AHEAD;
+  for (int32_t image = 0; image < s->batch; image++)
+    for (int32_t end = s->strip; end < w->out + s->strip; end += s->strip) {
+      int32_t last = end < w->out ? end : w->out, first = (last - s->strip) * w->stride - w->before;
+      int64_t written = image * s->y_bytes + (int64_t)last * w->y_step;
+      int64_t unread = image * s->x_bytes + (int64_t)(first > 0 ? first : 0) * w->x_step;
+      if (written - unread > job->lead) job->lead = written - unread;
+    }
 }
 
 bool qn_take_depthwise_mve(qn_unit *u, const qn_call *call, qn_job *job) {
@@ -159,6 +178,7 @@ bool qn_take_depthwise_mve(qn_unit *u, const qn_call *call, qn_job *job) {
   job->shape = s;
   job->shape_bytes = sizeof *s;
   job->scratch_bytes = (int64_t)CHANNELS * plane_bytes(s);
+  set_overlap(s, job);
   return true;
 }
 
@@ -263,14 +283,13 @@ static void write_next_block(qn_assembly *a, const depthwise_shape *s) {
 }
 
 static void write_entry(qn_assembly *a, const depthwise_shape *s) {
-  qn_write_lines(
-      a,
-      "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\nvpush {d8, d9, d10, d11, d12, d13, "
-      "d14, d15}\nsub sp, #%d\nstrd r0, r2, [sp, #%d]\nmov r3, #%d\nstrd r1, r3, [sp, #%d]\n"
-      "mov r4, #0\nvidup.u32 q6, r4, #1\nmovw r5, #%d\nmovt r5, #%d\n"
-      "vmul.i32 q6, q6, r5\nmov r5, #%d\nvdup.32 q5, r5",
-      LOCAL_BYTES, AT_PLANE, CHANNELS, AT_STREAM, (int)(s->lane.y_step % 65536),
-      (int)(s->lane.y_step / 65536), (int)s->clamping.zero);
+  qn_write_lines(a,
+                 "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\nvpush {d8, d9, d10, d11, d12, d13, "
+                 "d14, d15}\nsub sp, #%d\nstrd r0, r2, [sp, #%d]\nstrd r1, r3, [sp, #%d]\n"
+                 "mov r4, #0\nvidup.u32 q6, r4, #1\nmovw r5, #%d\nmovt r5, #%d\n"
+                 "vmul.i32 q6, q6, r5\nmov r5, #%d\nvdup.32 q5, r5",
+                 LOCAL_BYTES, AT_PLANE, AT_STREAM, (int)(s->lane.y_step % 65536),
+                 (int)(s->lane.y_step / 65536), (int)s->clamping.zero);
   if (s->kernel.clamps)
     qn_write_lines(a,
                    "mov r5, #%d\nvdup.32 q0, r5\nvstrw.32 q0, [sp, #%d]\nmov r5, #%d\n"
@@ -279,7 +298,7 @@ static void write_entry(qn_assembly *a, const depthwise_shape *s) {
   if (s->lane.out < LANES) qn_write_lines(a, "mov r5, #%d\nvctp.32 r5", (int)s->lane.out);
 }
 
-/* void kernel(const int8_t *planes, const void *channels, int8_t *y) */
+/* void kernel(const int8_t *planes, const void *channels, int8_t *y, int count) */
 static LLVMValueRef kernel_function(qn_build *b, const depthwise_shape *s) {
   qn_assembly a = {.arena = &b->u->m->arena};
   size_t size;
@@ -303,8 +322,8 @@ static LLVMValueRef kernel_function(qn_build *b, const depthwise_shape *s) {
                  "vpop {d8, d9, d10, d11, d12, d13, d14, d15}\n"
                  "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}",
                  AT_PLANE, AT_CHANNELS, AT_CHANNELS, LOCAL_BYTES);
-  LLVMTypeRef types[] = {b->u->pointer, b->u->pointer, b->u->pointer};
-  return qn_add_assembly(b, name, LLVMFunctionType(b->u->nothing, types, 3, 0), &a,
+  LLVMTypeRef types[] = {b->u->pointer, b->u->pointer, b->u->pointer, b->u->i32};
+  return qn_add_assembly(b, name, LLVMFunctionType(b->u->nothing, types, 4, 0), &a,
                          SAVED_BYTES + LOCAL_BYTES);
 }
 
@@ -336,13 +355,16 @@ static void emit_strip(qn_build *b, const depthwise_shape *s, LLVMValueRef kerne
                        LLVMValueRef y) {
   int32_t groups = (s->channels + CHANNELS - 1) / CHANNELS;
   qn_loop group = qn_begin_loop(b, groups, NULL, 0);
-  LLVMValueRef channel = qn_tile_start(b, group.index, CHANNELS, s->channels);
-  LLVMValueRef fill[] = {qn_at_index(b, lines->x, channel), lines->planes, constants, lines->lines};
+  LLVMValueRef first = qn_tile_start(b, group.index, CHANNELS, s->channels); /* of the planes */
+  LLVMValueRef fill[] = {qn_at_index(b, lines->x, first), lines->planes, constants, lines->lines};
   qn_call_function(b, qn_mve_fill_function(b), fill, 4);
-  LLVMValueRef stream = qn_at_index(b, qn_at(b, constants, CHANNELS_AT),
-                                    qn_times(b, group.index, CHANNELS * CHANNEL_BYTES));
-  LLVMValueRef call[] = {planes, stream, qn_at_index(b, y, channel)};
-  qn_call_function(b, kernel, call, 3);
+  LLVMValueRef channel = qn_times(b, group.index, CHANNELS); /* of the results */
+  LLVMValueRef skipped = LLVMBuildSub(b->b, channel, first, "");
+  LLVMValueRef call[] = {
+      qn_at_index(b, planes, qn_times(b, skipped, plane_bytes(s))),
+      qn_at_index(b, qn_at(b, constants, CHANNELS_AT), qn_times(b, channel, CHANNEL_BYTES)),
+      qn_at_index(b, y, channel), LLVMBuildSub(b->b, qn_i32(b, CHANNELS), skipped, "")};
+  qn_call_function(b, kernel, call, 4);
   qn_end_loop(b, &group);
 }
 

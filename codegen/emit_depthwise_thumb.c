@@ -87,6 +87,8 @@ bool qn_take_depthwise_thumb(qn_unit *u, const qn_call *call, qn_job *job) {
   job->shape = s;
   job->shape_bytes = sizeof *s;
   job->scratch_bytes = s->padded ? qn_window_bytes(g) : 0;
+  job->overlap = QN_AHEAD; /* its own results, and maybe one more, are written before all is read */
+  job->lead = qn_window_lead(g, 2);
   return true;
 }
 
