@@ -102,6 +102,7 @@ const void *qn_constant(const qn_unit *u, const qn_value *v) {
 typedef struct {
   qn_call call;
   bool coded; /* its constants are to be, and small */
+  bool packable;
 } request;
 
 static request request_of(const qn_unit *u, const qn_op *op, int number) {
@@ -112,7 +113,7 @@ static request request_of(const qn_unit *u, const qn_op *op, int number) {
 }
 
 static bool take(qn_unit *u, const qn_emitter *e, const request *r, int alternative, qn_job *out) {
-  *out = (qn_job){.emitter = e, .alternative = alternative};
+  *out = (qn_job){.emitter = e, .alternative = alternative, .packable = r->packable};
   return e->kernel == r->call.kernel && qn_can(u, e->needs) && e->take(u, &r->call, out) &&
          alternative <= out->alternatives && (out->constant_bytes == 0 || !r->coded);
 }
@@ -205,11 +206,33 @@ static qn_job *choose(qn_unit *u, const qn_op *op, int number) {
   return kept;
 }
 
-/* The op's panels, when it is to be streamed and can be. */
+/* The first tuned kernel whose constants can be made of decoded weights. */
+static bool take_packing(qn_unit *u, const qn_call *call, qn_job *out) {
+  const request r = {.call = *call, .packable = true};
+  for (const qn_emitter *e = qn_emitters; e->name; e++)
+    if (take(u, e, &r, 0, out) && out->packing) return true;
+  return false;
+}
+
+static bool take_none(qn_unit *u, const qn_call *call, qn_job *out) {
+  (void)u, (void)call, (void)out;
+  return false;
+}
+
+/* The op's panels, when it is to be streamed and can be, or when init can make a tuned kernel's
+ * constants of decoded weights. Where speed counts most these are coded in the kernel's order: there
+ * are faster kernels. */
 static qn_panels *choose_panels(qn_unit *u, const qn_op *op, int number) {
-  if (qn_form_of(u, number) != QN_WEIGHTS_STREAM || u->unstreamed[number]) return NULL;
+  qn_weights form = qn_form_of(u, number);
+  const char *tuned = tuned_kernel(u, op);
+  qn_take_function *of = tuned && strcmp(tuned, "runtime") == 0 ? take_none : take_packing;
+  if (u->unstreamed[number]) return NULL;
   qn_panels *panels = qn_alloc(&u->m->arena, sizeof *panels);
-  u->unstreamed[number] = qn_plan_panels(u, op, panels);
+  if (form == QN_WEIGHTS_STREAM)
+    u->unstreamed[number] = qn_plan_panels(u, op, of, panels);
+  else if (form != QN_WEIGHTS_CODED || u->options->optimize == QN_OPTIMIZE_SPEED ||
+           !qn_plan_packed(u, op, of, panels))
+    return NULL;
   return u->unstreamed[number] ? NULL : panels;
 }
 
@@ -221,8 +244,9 @@ void qn_choose_kernels(qn_unit *u) {
   u->panels = qn_alloc(&u->m->arena, size * sizeof *u->panels);
   if (!u->unstreamed) u->unstreamed = qn_alloc(&u->m->arena, size * sizeof *u->unstreamed);
   for (const qn_op *op = u->f->first; op; op = op->next, index++) {
-    u->panels[index] = choose_panels(u, op, index);
-    if (!u->panels[index]) u->jobs[index] = choose(u, op, index);
+    qn_panels *panels = u->panels[index] = choose_panels(u, op, index);
+    if (!panels) u->jobs[index] = choose(u, op, index);
+    if (panels && panels->by_init) u->jobs[index] = panels->job;
   }
 }
 

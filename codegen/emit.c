@@ -1,57 +1,35 @@
 /* A planned main function -> LLVM functions that call the runtime's kernels.
  *
- * One function for each distinct call is in variants.c. A layer that is streamed is a loop: decode
- * a panel, call the kernel for its channels. On top stand the exported symbols: NAME_init, NAME_run (one argument per tensor)
- * and NAME_model (runtime/quern.h), whose `run` takes arrays of addresses.
+ * One function for each distinct call is variants.c's, layers that are streamed and what init
+ * decodes are decoding.c's. On top stand the exported symbols: NAME_init, NAME_run (one argument per
+ * tensor) and NAME_model (runtime/quern.h), whose `run` takes arrays of addresses.
  *
  * Memory is the decoded weights, then the plan's. Split memories are two: init gets the one for the
  * decoded weights too and leaves its address at the start of the other, where run finds it. So run
  * is called alike; the description's init, which has no second argument, refuses. */
 #include <string.h>
 #include "../runtime/quern.h"
-#include "build.h"
-#include "variants.h"
-
-typedef struct {
-  qn_unit *u;
-  LLVMBuilderRef b;
-  LLVMValueRef run;     /* NAME_run */
-  LLVMValueRef decoded; /* inside it: the address of the decoded weights */
-  int input_count;
-  qn_variants variants;
-} emitter;
+#include "emission.h"
 
 enum { MEMORY_ALIGN = 64 };
 
-static qn_arena *arena(emitter *e) { return &e->u->m->arena; }
-
-static LLVMValueRef number(LLVMTypeRef type, int64_t n) {
-  return LLVMConstInt(type, (unsigned long long)n, 1);
-}
-
-static LLVMValueRef at_offset(emitter *e, LLVMValueRef base, int64_t offset) {
-  if (offset == 0) return base;
-  LLVMValueRef index = number(e->u->size, offset);
-  return LLVMBuildInBoundsGEP2(e->b, e->u->i8, base, &index, 1, "");
-}
-
 /* ------------------------------------------------------------------ calls */
 
-static LLVMValueRef weight_address(emitter *e, const void *data, int64_t bytes) {
+LLVMValueRef qn_weight_address(qn_emission *e, const void *data, int64_t bytes) {
   const qn_weight *w = qn_find_weight(&e->u->weights, data, bytes);
-  return at_offset(e, w->decoded ? e->decoded : e->u->blob, w->offset);
+  return qn_at_offset(e, w->decoded ? e->decoded : e->u->blob, w->offset);
 }
 
-/* The address of a place, inside NAME_run. */
-static LLVMValueRef address(emitter *e, const qn_place *place) {
+LLVMValueRef qn_address_of(qn_emission *e, const qn_place *place) {
   const qn_unit *u = e->u;
   switch (place->kind) {
   case QN_IN_INPUT: return LLVMGetParam(e->run, (unsigned)(1 + place->index));
   case QN_IN_OUTPUT: return LLVMGetParam(e->run, (unsigned)(1 + e->input_count + place->index));
-  case QN_IN_MEMORY: return at_offset(e, LLVMGetParam(e->run, 0), u->plan_offset + place->offset);
+  case QN_IN_MEMORY:
+    return qn_at_offset(e, LLVMGetParam(e->run, 0), u->plan_offset + place->offset);
   case QN_IN_CONST: break;
   }
-  return weight_address(e, place->value->data, qn_bytes(&place->value->type));
+  return qn_weight_address(e, place->value->data, qn_bytes(&place->value->type));
 }
 
 static bool overlap(const qn_place *a, int64_t a_bytes, const qn_place *b, int64_t b_bytes) {
@@ -68,14 +46,15 @@ static bool takes_place(const qn_place *operand, const qn_place *out) {
 /* What runs an op, and where its result and its scratch are. The result's place is given, not the
  * result's value's, because results are also copied into further outputs. */
 typedef struct {
-  const qn_job *job; /* or NULL: the kernel */
+  const qn_job *job;       /* or NULL: the kernel */
+  const qn_panels *panels; /* of which init has made the job's constants; or NULL */
   const qn_call *call;
   qn_place out;
   int64_t out_bytes, scratch;
 } step;
 
 /* The scratch's offset in memory, 0 when none is needed. */
-static qn_status find_scratch(emitter *e, const step *s, int64_t *out) {
+static qn_status find_scratch(qn_emission *e, const step *s, int64_t *out) {
   *out = 0;
   if (s->job) {
     *out = s->job->scratch_bytes > 0 ? s->job->scratch : 0;
@@ -88,7 +67,7 @@ static qn_status find_scratch(emitter *e, const step *s, int64_t *out) {
 }
 
 /* Calls the kernel or the job's function on values where they are. */
-static qn_status emit_call(emitter *e, const step *s, const char **out_kernel) {
+static qn_status emit_call(qn_emission *e, const step *s, const char **out_kernel) {
   const qn_call *call = s->call;
   qn_variant wanted = {.job = s->job, .call = *call};
   wanted.scratch = (s->job ? s->job->scratch_bytes : call->scratch_bytes) > 0;
@@ -109,132 +88,36 @@ static qn_status emit_call(emitter *e, const step *s, const char **out_kernel) {
     if (!s->job && takes_place(&place, &s->out))
       wanted.same |= 1u << i;
     else
-      arguments[count++] = address(e, &place);
+      arguments[count++] = qn_address_of(e, &place);
   }
   if (s->out.kind == QN_IN_MEMORY && s->out.offset < 0)
     return qn_bug("a result of '%s' has no place in memory; run pass 'plan-memory'",
                   qn_kernel_names[call->kernel]);
-  arguments[count++] = address(e, &s->out);
+  arguments[count++] = qn_address_of(e, &s->out);
   if (s->job && s->job->constant_bytes > 0)
-    arguments[count++] = weight_address(e, s->job->constants, s->job->constant_bytes);
+    arguments[count++] = s->panels
+                             ? qn_at_offset(e, e->decoded, s->panels->packed)
+                             : qn_weight_address(e, s->job->constants, s->job->constant_bytes);
   int64_t scratch;
   QN_TRY(find_scratch(e, s, &scratch));
-  if (wanted.scratch) arguments[count++] = at_offset(e, LLVMGetParam(e->run, 0), scratch);
+  if (wanted.scratch) arguments[count++] = qn_at_offset(e, LLVMGetParam(e->run, 0), scratch);
   const qn_variant *v = NULL;
   QN_TRY(qn_find_variant(&e->variants, &wanted, &v));
   LLVMPositionBuilderAtEnd(e->b, here);
   LLVMBuildCall2(e->b, v->type, v->function, arguments, count, "");
   size_t size;
   const char *name = LLVMGetValueName2(v->function, &size);
-  *out_kernel = qn_strndup(arena(e), name, size);
-  return QN_OK;
-}
-
-/* ------------------------------------------------------------------ panels */
-
-/* An image of the stream, and what the decoder returns. */
-static qn_status emit_decoding(emitter *e, LLVMValueRef start, LLVMValueRef image,
-                               LLVMValueRef bytes, LLVMValueRef state, LLVMValueRef *out_code) {
-  const qn_unit *u = e->u;
-  LLVMValueRef decoder = LLVMGetNamedFunction(u->module, u->weights.codec->decoder);
-  if (!decoder) return qn_bug("the runtime has no decoder '%s'", u->weights.codec->decoder);
-  LLVMValueRef arguments[] = {at_offset(e, u->blob, u->weights.stream),
-                              number(u->i32, u->weights.stream_bytes),
-                              start,
-                              image,
-                              bytes,
-                              state,
-                              number(u->i32, u->weights.features)};
-  *out_code = LLVMBuildCall2(e->b, LLVMGlobalGetValueType(decoder), decoder, arguments, 7, "");
-  return QN_OK;
-}
-
-static LLVMValueRef panel_entry(emitter *e, qn_build *b, LLVMValueRef index) {
-  LLVMValueRef table = at_offset(e, e->u->blob, e->u->weights.panel_table);
-  return qn_at_index(b, table, qn_times(b, index, 8));
-}
-
-/* Panels of equal size, of one layer: a loop. */
-typedef struct {
-  const qn_panels *s;
-  const qn_call *call; /* of a panel */
-  int32_t first, count;
-  int32_t n; /* channels of each */
-} panel_group;
-
-/* Operand i of the panel `index`, whose image is decoded. */
-static LLVMValueRef panel_operand(emitter *e, qn_build *b, const panel_group *g, int i,
-                                  LLVMValueRef index, LLVMValueRef image,
-                                  const uint32_t offsets[QN_MAX_IN]) {
-  const qn_value *v = g->call->in[i];
-  const qn_panels *s = g->s;
-  if (s->operands >> i & 1) return at_offset(e, image, offsets[i]);
-  qn_place place = qn_place_of(e->u->f, v);
-  int64_t element = qn_elem_bits(v->type.elem) / 8, by = 0;
-  if (i == 0 && s->x_step) by = s->each / s->x_step * element;
-  if (i > 0 && qn_count(&v->type) == s->channels) by = s->each * element;
-  LLVMValueRef base = address(e, &place);
-  return by ? qn_at_index(b, base, qn_times(b, index, by)) : base;
-}
-
-static qn_status emit_panel_group(emitter *e, const panel_group *g, const char **out_kernel) {
-  const qn_panels *s = g->s;
-  const qn_value *y = s->op->out;
-  qn_place out = qn_place_of(e->u->f, y);
-  qn_variant wanted = {.call = *g->call, .scratch = g->call->scratch_bytes > 0};
-  for (int i = 0; i < g->call->in_count; i++)
-    if (g->call->in[i]) wanted.present |= 1u << i;
-  const qn_variant *v = NULL;
-  QN_TRY(qn_find_variant(&e->variants, &wanted, &v));
-  qn_build b = {e->u, e->b, e->run};
-  LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
-  uint32_t offsets[QN_MAX_IN], bytes = qn_panel_image(s, g->n, offsets);
-  int64_t state_at, element = qn_elem_bits(y->type.elem) / 8;
-  (void)qn_panel_scratch(e->u, s, &state_at);
-  LLVMValueRef image = at_offset(e, LLVMGetParam(e->run, 0), s->scratch), code;
-  qn_loop l = qn_begin_loop(&b, g->count, NULL, 0);
-  LLVMValueRef index = LLVMBuildAdd(e->b, l.index, qn_index(&b, g->first), "");
-  LLVMValueRef number_of = LLVMBuildAdd(e->b, index, qn_index(&b, s->first), "");
-  LLVMValueRef start = qn_read(&b, e->u->i32, panel_entry(e, &b, number_of), 4);
-  QN_TRY(emit_decoding(e, start, image, number(e->u->i32, bytes), at_offset(e, image, state_at),
-                       &code));
-  LLVMValueRef arguments[QN_MAX_IN + 3];
-  unsigned count = 0;
-  for (int i = 0; i < g->call->in_count; i++)
-    if (g->call->in[i]) arguments[count++] = panel_operand(e, &b, g, i, index, image, offsets);
-  arguments[count++] = qn_at_index(&b, address(e, &out), qn_times(&b, index, s->each * element));
-  if (wanted.scratch)
-    arguments[count++] = at_offset(e, LLVMGetParam(e->run, 0), e->u->plan_offset + s->op->scratch);
-  LLVMBuildCall2(e->b, v->type, v->function, arguments, count, "");
-  qn_end_loop(&b, &l);
-  size_t size;
-  const char *name = LLVMGetValueName2(v->function, &size);
-  *out_kernel = qn_strndup(arena(e), name, size);
-  return QN_OK;
-}
-
-/* All whole panels, then the rest. */
-static qn_status emit_panels(emitter *e, const qn_panels *s, const char **out_kernel) {
-  int32_t whole = s->channels / s->each;
-  for (int32_t first = 0; first < s->count; first += whole) {
-    qn_call call;
-    qn_conv_i8_params p;
-    qn_bind(s->op, &call);
-    memcpy(&p, call.params, sizeof p);
-    int32_t n = p.g.out_c = qn_panel_channels(s, first);
-    memcpy(call.params, &p, sizeof p);
-    const panel_group g = {s, &call, first, first ? 1 : whole, n};
-    QN_TRY(emit_panel_group(e, &g, out_kernel));
-  }
+  *out_kernel = qn_strndup(&e->u->m->arena, name, size);
   return QN_OK;
 }
 
 /* ------------------------------------------------------------------ the main function */
 
-static qn_status emit_op(emitter *e, const qn_op *op, int number, const char **out_kernel) {
+static qn_status emit_op(qn_emission *e, const qn_op *op, int number, const char **out_kernel) {
   const qn_job *job = e->u->jobs[number];
   *out_kernel = "";
-  if (e->u->panels[number]) return emit_panels(e, e->u->panels[number], out_kernel);
+  const qn_panels *panels = e->u->panels[number];
+  if (panels && !panels->by_init) return qn_emit_panels(e, panels, out_kernel);
   qn_place out = qn_place_of(e->u->f, op->out);
   if (qn_ops[op->code].view) {
     qn_place in = qn_place_of(e->u->f, op->in[0]);
@@ -242,19 +125,19 @@ static qn_status emit_op(emitter *e, const qn_op *op, int number, const char **o
   }
   qn_call call;
   qn_bind(op, &call);
-  const step s = {job, &call, out, qn_bytes(&op->out->type), op->scratch};
+  const step s = {job, panels, &call, out, qn_bytes(&op->out->type), op->scratch};
   return emit_call(e, &s, out_kernel);
 }
 
 /* A result that is a constant, a parameter, or another output too. */
-static qn_status emit_result(emitter *e, int index) {
+static qn_status emit_result(qn_emission *e, int index) {
   const qn_value *v = e->u->f->results[index];
   qn_place from = qn_place_of(e->u->f, v), to = {.kind = QN_IN_OUTPUT, .index = index};
   if (from.kind == to.kind && from.index == index) return QN_OK;
   const qn_copy_params params = {.bytes = (int32_t)qn_bytes(&v->type)};
   qn_call call = {.kernel = QN_KERNEL_copy, .param_bytes = sizeof params, .in_count = 1, .in = {v}};
   memcpy(call.params, &params, sizeof params);
-  const step s = {NULL, &call, to, params.bytes, -1};
+  const step s = {NULL, NULL, &call, to, params.bytes, -1};
   const char *kernel;
   return emit_call(e, &s, &kernel);
 }
@@ -264,39 +147,39 @@ void qn_emit_memory_check(qn_unit *u, LLVMBuilderRef b, LLVMValueRef function, u
   if (bytes == 0) return;
   LLVMValueRef memory = LLVMGetParam(function, index);
   LLVMValueRef low = LLVMBuildAnd(b, LLVMBuildPtrToInt(b, memory, u->size, ""),
-                                  number(u->size, MEMORY_ALIGN - 1), "");
+                                  qn_number(u->size, MEMORY_ALIGN - 1), "");
   LLVMValueRef bad =
       LLVMBuildOr(b, LLVMBuildIsNull(b, memory, ""), LLVMBuildIsNotNull(b, low, ""), "bad");
   LLVMBasicBlockRef refuse = LLVMAppendBasicBlockInContext(u->context, function, "refuse");
   LLVMBasicBlockRef good = LLVMAppendBasicBlockInContext(u->context, function, "good");
   LLVMBuildCondBr(b, bad, refuse, good);
   LLVMPositionBuilderAtEnd(b, refuse);
-  LLVMBuildRet(b, number(u->i32, QUERN_EALIGN));
+  LLVMBuildRet(b, qn_number(u->i32, QUERN_EALIGN));
   LLVMPositionBuilderAtEnd(b, good);
 }
 
-bool qn_is_split(const qn_unit *u) { return u->options->split && u->weights.image_bytes > 0; }
+bool qn_is_split(const qn_unit *u) { return u->options->split && u->weights.memory_bytes > 0; }
 
-static LLVMValueRef process_address(emitter *e, uintptr_t address) {
-  return LLVMConstIntToPtr(number(e->u->size, (int64_t)address), e->u->pointer);
+static LLVMValueRef process_address(qn_emission *e, uintptr_t address) {
+  return LLVMConstIntToPtr(qn_number(e->u->size, (int64_t)address), e->u->pointer);
 }
 
-static void emit_tick(emitter *e, int op) {
+static void emit_tick(qn_emission *e, int op) {
   const qn_ticks *ticks = e->u->options->ticks;
   if (!ticks) return;
   LLVMTypeRef types[] = {e->u->pointer, e->u->i32};
-  LLVMValueRef arguments[] = {process_address(e, (uintptr_t)ticks->of), number(e->u->i32, op)};
+  LLVMValueRef arguments[] = {process_address(e, (uintptr_t)ticks->of), qn_number(e->u->i32, op)};
   LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
   LLVMBuildCall2(e->b, LLVMFunctionType(e->u->nothing, types, 2, 0),
                  process_address(e, (uintptr_t)ticks->at), arguments, 2, "");
 }
 
-static qn_status emit_run(emitter *e) {
+static qn_status emit_run(qn_emission *e) {
   const qn_func *f = e->u->f;
   unsigned count = (unsigned)(1 + e->input_count + f->result_count);
-  LLVMTypeRef *types = qn_alloc(arena(e), count * sizeof *types);
+  LLVMTypeRef *types = qn_alloc(&e->u->m->arena, count * sizeof *types);
   for (unsigned i = 0; i < count; i++) types[i] = e->u->pointer;
-  e->run = qn_add_function(e->u, e->b, qn_format(arena(e), "%s_run", e->u->options->name),
+  e->run = qn_add_function(e->u, e->b, qn_format(&e->u->m->arena, "%s_run", e->u->options->name),
                            LLVMFunctionType(e->u->i32, types, count, 0));
   qn_add_attribute(e->u, e->run, LLVMAttributeFunctionIndex, "noinline");
   qn_emit_memory_check(e->u, e->b, e->run, 0, e->u->memory_bytes);
@@ -310,46 +193,13 @@ static qn_status emit_run(emitter *e) {
   }
   for (i = 0; i < f->result_count; i++) QN_TRY(emit_result(e, i));
   LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
-  LLVMBuildRet(e->b, number(e->u->i32, QUERN_OK));
+  LLVMBuildRet(e->b, qn_number(e->u->i32, QUERN_OK));
   return QN_OK;
-}
-
-/* The largest panel and what decoding takes, where activations will be, checked panel by panel: run
- * has no way to report damage. Sizes that are damaged themselves are kept in bounds. */
-static qn_status emit_panel_checks(emitter *e, LLVMValueRef init, LLVMValueRef *code) {
-  const qn_weight_plan *w = &e->u->weights;
-  qn_build b = {e->u, e->b, init};
-  LLVMValueRef image = at_offset(e, LLVMGetParam(init, 0), e->u->plan_offset);
-  LLVMValueRef state = at_offset(e, image, (w->panel_bytes + 63) / 64 * 64);
-  LLVMValueRef most = number(e->u->i32, w->panel_bytes), decoded;
-  qn_loop l = qn_begin_loop(&b, w->panel_count, code, 1);
-  LLVMValueRef entry = panel_entry(e, &b, l.index);
-  LLVMValueRef start = qn_read(&b, e->u->i32, entry, 4);
-  LLVMValueRef bytes = qn_read(&b, e->u->i32, qn_at(&b, entry, 4), 4);
-  LLVMValueRef more = LLVMBuildICmp(e->b, LLVMIntUGT, bytes, most, "");
-  bytes = LLVMBuildSelect(e->b, more, most, bytes, "");
-  bytes = LLVMBuildAnd(e->b, bytes, number(e->u->i32, -4), "");
-  QN_TRY(emit_decoding(e, start, image, bytes, state, &decoded));
-  *code = LLVMBuildOr(e->b, *code, decoded, "");
-  qn_end_loop(&b, &l);
-  return QN_OK;
-}
-
-/* Decodes to the start of `decoded` and checks panels; *out_code: what init returns. */
-static qn_status emit_init_decoding(emitter *e, LLVMValueRef init, LLVMValueRef decoded,
-                                    LLVMValueRef *out_code) {
-  const qn_unit *u = e->u;
-  *out_code = number(u->i32, QUERN_OK);
-  if (u->weights.image_bytes)
-    QN_TRY(emit_decoding(e, number(u->i32, u->weights.image_start), decoded,
-                         number(u->i32, u->weights.image_bytes),
-                         at_offset(e, LLVMGetParam(init, 0), u->plan_offset), out_code));
-  return u->weights.panel_count ? emit_panel_checks(e, init, out_code) : QN_OK;
 }
 
 /* Returns QUERN_EMACHINE from init when a job needs tile registers that the machine does not have.
  */
-static void emit_machine_check(emitter *e, LLVMValueRef init) {
+static void emit_machine_check(qn_emission *e, LLVMValueRef init) {
   const qn_unit *u = e->u;
   bool amx = false;
   int i = 0;
@@ -360,17 +210,17 @@ static void emit_machine_check(emitter *e, LLVMValueRef init) {
   LLVMBasicBlockRef has = LLVMAppendBasicBlockInContext(u->context, init, "has");
   LLVMBuildCondBr(e->b, qn_ask_for_amx(e->u, e->b), has, lacks);
   LLVMPositionBuilderAtEnd(e->b, lacks);
-  LLVMBuildRet(e->b, number(u->i32, QUERN_EMACHINE));
+  LLVMBuildRet(e->b, qn_number(u->i32, QUERN_EMACHINE));
   LLVMPositionBuilderAtEnd(e->b, has);
 }
 
 /* NAME_init, and the init of the description: the same, but for split memories. */
-static qn_status emit_init(emitter *e, LLVMValueRef *out) {
+static qn_status emit_init(qn_emission *e, LLVMValueRef *out) {
   const qn_unit *u = e->u;
   LLVMTypeRef types[] = {u->pointer, u->pointer};
   LLVMTypeRef type = LLVMFunctionType(u->i32, types, u->options->split ? 2 : 1, 0);
   LLVMValueRef init =
-      qn_add_function(e->u, e->b, qn_format(arena(e), "%s_init", u->options->name), type);
+      qn_add_function(e->u, e->b, qn_format(&e->u->m->arena, "%s_init", u->options->name), type);
   LLVMValueRef memory = LLVMGetParam(init, 0), decoded = memory;
   qn_emit_memory_check(e->u, e->b, init, 0, u->memory_bytes);
   if (qn_is_split(u)) {
@@ -380,29 +230,29 @@ static qn_status emit_init(emitter *e, LLVMValueRef *out) {
   }
   emit_machine_check(e, init);
   LLVMValueRef code;
-  QN_TRY(emit_init_decoding(e, init, decoded, &code));
+  QN_TRY(qn_emit_init_decoding(e, init, decoded, &code));
   LLVMBuildRet(e->b, code);
   *out = init;
   if (!u->options->split) return QN_OK;
   *out = qn_add_function(e->u, e->b, "init", LLVMFunctionType(u->i32, types, 1, 0));
   LLVMSetLinkage(*out, LLVMInternalLinkage);
   qn_emit_memory_check(e->u, e->b, *out, 0, u->memory_bytes);
-  LLVMBuildRet(e->b, number(u->i32, qn_is_split(u) ? QUERN_ESPLIT : QUERN_OK));
+  LLVMBuildRet(e->b, qn_number(u->i32, qn_is_split(u) ? QUERN_ESPLIT : QUERN_OK));
   return QN_OK;
 }
 
 /* run(memory, inputs, outputs) of the description. */
-static LLVMValueRef emit_adapter(emitter *e) {
+static LLVMValueRef emit_adapter(qn_emission *e) {
   qn_unit *u = e->u;
   LLVMTypeRef types[] = {u->pointer, u->pointer, u->pointer};
   LLVMValueRef adapter = qn_add_function(e->u, e->b, "run", LLVMFunctionType(u->i32, types, 3, 0));
   LLVMSetLinkage(adapter, LLVMInternalLinkage);
   int count = 1 + e->input_count + u->f->result_count;
-  LLVMValueRef *arguments = qn_alloc(arena(e), (size_t)count * sizeof *arguments);
+  LLVMValueRef *arguments = qn_alloc(&e->u->m->arena, (size_t)count * sizeof *arguments);
   arguments[0] = LLVMGetParam(adapter, 0);
   for (int i = 1; i < count; i++) {
     bool output = i > e->input_count;
-    LLVMValueRef index = number(u->i32, output ? i - 1 - e->input_count : i - 1);
+    LLVMValueRef index = qn_number(u->i32, output ? i - 1 - e->input_count : i - 1);
     LLVMValueRef list = LLVMGetParam(adapter, output ? 2 : 1);
     LLVMValueRef slot = LLVMBuildInBoundsGEP2(e->b, u->pointer, list, &index, 1, "");
     arguments[i] = LLVMBuildLoad2(e->b, u->pointer, slot, "");
@@ -414,11 +264,11 @@ static LLVMValueRef emit_adapter(emitter *e) {
 
 /* ------------------------------------------------------------------ the description */
 
-static LLVMValueRef text_constant(emitter *e, const char *text) {
+static LLVMValueRef text_constant(qn_emission *e, const char *text) {
   return qn_add_bytes(e->u, "text", text, strlen(text) + 1);
 }
 
-static LLVMValueRef structure(emitter *e, LLVMValueRef *fields, unsigned count) {
+static LLVMValueRef structure(qn_emission *e, LLVMValueRef *fields, unsigned count) {
   return LLVMConstStructInContext(e->u->context, fields, count, 0);
 }
 
@@ -431,45 +281,45 @@ uint32_t qn_element_id(qn_elem elem) {
 }
 
 /* A quern_tensor. */
-static LLVMValueRef describe_tensor(emitter *e, const qn_value *v) {
+static LLVMValueRef describe_tensor(qn_emission *e, const qn_value *v) {
   qn_unit *u = e->u;
   const qn_type *t = &v->type;
   LLVMValueRef dims[QN_MAX_RANK];
-  for (int i = 0; i < t->rank; i++) dims[i] = number(u->i32, t->dim[i]);
+  for (int i = 0; i < t->rank; i++) dims[i] = qn_number(u->i32, t->dim[i]);
   bool one_scale = t->q.on && !t->q.scales;
   LLVMValueRef fields[] = {
       text_constant(e, v->name),
-      number(u->i32, qn_element_id(t->elem)),
-      number(u->i32, t->rank),
+      qn_number(u->i32, qn_element_id(t->elem)),
+      qn_number(u->i32, t->rank),
       t->rank ? qn_add_constant(e->u, "dims", LLVMConstArray2(u->i32, dims, (unsigned)t->rank))
               : LLVMConstNull(u->pointer),
       LLVMConstReal(u->real, one_scale ? t->q.scale : 0),
-      number(u->i32, one_scale ? t->q.zero : 0),
-      number(u->size, qn_bytes(t)),
+      qn_number(u->i32, one_scale ? t->q.zero : 0),
+      qn_number(u->size, qn_bytes(t)),
   };
   return structure(e, fields, sizeof fields / sizeof *fields);
 }
 
-static LLVMValueRef tensor_list(emitter *e, const char *name, LLVMValueRef *at, int count) {
+static LLVMValueRef tensor_list(qn_emission *e, const char *name, LLVMValueRef *at, int count) {
   if (count == 0) return LLVMConstNull(e->u->pointer);
   return qn_add_constant(e->u, name, LLVMConstArray2(LLVMTypeOf(at[0]), at, (uint64_t)count));
 }
 
 /* The quern_model. */
-static void emit_description(emitter *e, LLVMValueRef init, LLVMValueRef adapter) {
+static void emit_description(qn_emission *e, LLVMValueRef init, LLVMValueRef adapter) {
   qn_unit *u = e->u;
-  LLVMValueRef *inputs = qn_alloc(arena(e), (size_t)e->input_count * sizeof *inputs);
+  LLVMValueRef *inputs = qn_alloc(&e->u->m->arena, (size_t)e->input_count * sizeof *inputs);
   LLVMValueRef outputs[QN_MAX_IN];
   int count = 0;
   for (const qn_value *p = u->f->params; p; p = p->next) inputs[count++] = describe_tensor(e, p);
   for (int i = 0; i < u->f->result_count; i++) outputs[i] = describe_tensor(e, u->f->results[i]);
   LLVMValueRef fields[] = {
-      number(u->i32, QUERN_ABI),
+      qn_number(u->i32, QUERN_ABI),
       text_constant(e, u->m->name),
-      number(u->size, u->memory_bytes),
-      number(u->size, MEMORY_ALIGN),
-      number(u->i32, e->input_count),
-      number(u->i32, u->f->result_count),
+      qn_number(u->size, u->memory_bytes),
+      qn_number(u->size, MEMORY_ALIGN),
+      qn_number(u->i32, e->input_count),
+      qn_number(u->i32, u->f->result_count),
       tensor_list(e, "inputs", inputs, e->input_count),
       tensor_list(e, "outputs", outputs, u->f->result_count),
       init,
@@ -477,7 +327,7 @@ static void emit_description(emitter *e, LLVMValueRef init, LLVMValueRef adapter
   };
   LLVMValueRef model = structure(e, fields, sizeof fields / sizeof *fields);
   LLVMValueRef global = LLVMAddGlobal(u->module, LLVMTypeOf(model),
-                                      qn_format(arena(e), "%s_model", u->options->name));
+                                      qn_format(&e->u->m->arena, "%s_model", u->options->name));
   LLVMSetInitializer(global, model);
   LLVMSetGlobalConstant(global, 1);
 }
@@ -493,7 +343,7 @@ static void declare_blob(qn_unit *u) {
 }
 
 qn_status qn_emit_model(qn_unit *u) {
-  emitter e = {.u = u, .b = LLVMCreateBuilderInContext(u->context)};
+  qn_emission e = {.u = u, .b = LLVMCreateBuilderInContext(u->context)};
   e.variants = (qn_variants){.u = u, .b = e.b};
   for (const qn_value *p = u->f->params; p; p = p->next) e.input_count++;
   declare_blob(u);

@@ -38,6 +38,7 @@ typedef struct {
   qn_dsp_kernel kernel; /* `wide` and, scaled or not, the rounding are the segment's */
   qn_clamping clamping;
   int32_t padded;     /* some window reaches beyond the border */
+  int32_t channels;   /* computed of g.out_c */
   int32_t pixels;     /* results */
   int32_t pair_bytes; /* of all pairs */
   int32_t segment_count;
@@ -49,6 +50,7 @@ typedef struct {
   const qn_call *call;
   conv_shape *s;
   qn_dsp_runs runs;
+  bool packable; /* job->packable */
   int32_t x_zero, taps;
   int32_t *tap_at; /* per halfword of the pairs: which tap; -1: none */
   int32_t pairs;
@@ -142,7 +144,7 @@ typedef struct {
 static block choose_block(const packer *p, int32_t first) {
   block b = {.first = first, .kernel = p->s->kernel};
   b.kernel.wide = !can_pair(p, first) || !can_pair(p, first + 2);
-  bool scaled = b.kernel.rounding == QN_DSP_RELU;
+  bool scaled = b.kernel.rounding == QN_DSP_RELU && !p->packable;
   for (int32_t i = 0; i < 4 && scaled; i++) {
     qn_dsp_scale s = qn_dsp_scale_of(b.kernel.wide, i);
     scaled = qn_prove_high_multiply(&p->channels[first + i], s.factor, s.bits, &b.numbers[i]);
@@ -224,7 +226,7 @@ static void write_header(packer *p, const segment *at) {
 
 static bool pack(packer *p) {
   conv_shape *s = p->s;
-  int32_t channels = s->g.out_c;
+  int32_t channels = s->channels;
   p->used = STREAMS_AT;
   for (int32_t c = 0; c < channels; c += 4) {
     bool again = c + 4 > channels; /* the last four, some of them for the second time */
@@ -242,6 +244,39 @@ static bool pack(packer *p) {
   return true;
 }
 
+/* How the constants of one segment, and of the last four channels, can be made at run time. */
+static const qn_packing *describe_packing(const packer *p) {
+  const conv_shape *s = p->s;
+  qn_arena *a = &p->u->m->arena;
+  int32_t *mul = qn_alloc(a, (size_t)s->channels * sizeof *mul);
+  int8_t *shr = qn_alloc(a, (size_t)s->channels);
+  for (int32_t o = 0; o < s->channels; o++) {
+    mul[o] = p->channels[o].mul;
+    shr[o] = (int8_t)p->channels[o].shr;
+  }
+  bool wide = s->at[0].wide;
+  qn_packing *out = qn_alloc(a, sizeof *out);
+  *out = (qn_packing){.packer = "qn_pack_conv2d_dsp",
+                      .pack = qn_pack_conv2d_dsp,
+                      .params = {.taps = p->taps,
+                                 .halfwords = 2 * p->pairs,
+                                 .runs = p->runs.rows * p->runs.runs,
+                                 .words = p->runs.words,
+                                 .rest = p->runs.rest,
+                                 .wide = wide,
+                                 .mulhi = s->kernel.rounding == QN_DSP_MULHI},
+                      .head_bytes = STREAMS_AT + (int64_t)sizeof(qn_dsp_header),
+                      .unit = 4,
+                      .unit_bytes = block_bytes(p, wide),
+                      .tail_at = s->segment_count > 1 ? s->at[1].first_byte : 0,
+                      .tail_head_bytes = (int64_t)sizeof(qn_dsp_header),
+                      .channel_step = p->taps,
+                      .bias = p->bias,
+                      .mul = mul,
+                      .shr = shr};
+  return out;
+}
+
 /* ------------------------------------------------------------------ taking */
 
 bool qn_take_conv2d_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
@@ -251,20 +286,23 @@ bool qn_take_conv2d_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   if (params.g.groups != 1 || params.g.out_c < 4) return false;
   conv_shape *s = qn_alloc(&u->m->arena, sizeof *s);
   s->g = params.g;
+  s->channels = s->g.out_c;
+  s->g.out_c = params.y_c;
   qn_straighten(&s->g);
   s->kernel = qn_dsp_choose_kernel(&params);
   s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
-  packer p = {.u = u, .call = call, .s = s, .x_zero = params.x_zero};
+  packer p = {
+      .u = u, .call = call, .s = s, .packable = job->packable, .x_zero = params.x_zero};
   measure(&p);
-  int64_t blocks = ((int64_t)s->g.out_c + 3) / 4;
+  int64_t blocks = ((int64_t)s->channels + 3) / 4;
   p.room =
       STREAMS_AT + MOST_SEGMENTS * (int64_t)sizeof(qn_dsp_header) + blocks * block_bytes(&p, true);
   if (p.room > INT32_MAX / 4 || (int64_t)p.pairs * 8 > INT32_MAX / 4) return false;
   order_taps(&p);
   p.bytes = qn_alloc(&u->m->arena, (size_t)p.room);
-  p.channels = qn_alloc(&u->m->arena, (size_t)s->g.out_c * sizeof *p.channels);
-  p.bias = qn_alloc(&u->m->arena, (size_t)s->g.out_c * sizeof *p.bias);
-  for (int32_t o = 0; o < s->g.out_c; o++) {
+  p.channels = qn_alloc(&u->m->arena, (size_t)s->channels * sizeof *p.channels);
+  p.bias = qn_alloc(&u->m->arena, (size_t)s->channels * sizeof *p.bias);
+  for (int32_t o = 0; o < s->channels; o++) {
     prepare_channel(&p, o);
     if (!qn_dsp_is_exact(&p.channels[o])) return false;
   }
@@ -277,6 +315,9 @@ bool qn_take_conv2d_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   if (s->padded) job->scratch_bytes += s->kernel.pixels * qn_window_bytes(&s->g);
   job->overlap = QN_AHEAD;
   job->lead = qn_window_lead(&s->g, s->pixels > 1 ? s->pixels % 2 : 0);
+  bool tail = s->channels % 4 != 0;
+  if (p.packable && s->segment_count == 1 + tail && s->channels > 4 * tail)
+    job->packing = describe_packing(&p);
   return true;
 }
 

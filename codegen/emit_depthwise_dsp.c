@@ -113,7 +113,7 @@ static bool pack_channel(const qn_unit *u, const qn_call *call, const depthwise_
   const int8_t *w = (const int8_t *)qn_constant(u, call->in[1]) + c;
   const int32_t *bias = qn_constant(u, call->in[2]);
   bool scaled = s->kernel.rounding == QN_DSP_SCALED;
-  int32_t channels = s->g.in_c, factor = scaled || s->kernel.rounding == QN_DSP_MULHI ? 1 : 2;
+  int32_t channels = s->g.out_c, factor = scaled || s->kernel.rounding == QN_DSP_MULHI ? 1 : 2;
   qn_sums sums = qn_bound_sums(w, 9, channels, s->x_zero, bias ? bias[c] : 0);
   qn_rescaling r = qn_rescaling_of(u, call, c);
   r.acc_low = sums.low;
@@ -135,12 +135,12 @@ static bool pack_channel(const qn_unit *u, const qn_call *call, const depthwise_
 
 static bool pack_channels(const qn_unit *u, const qn_call *call, const depthwise_shape *s,
                           qn_job *job) {
-  job->constant_bytes = CHANNELS_AT + (int64_t)s->g.in_c * CHANNEL_BYTES;
+  job->constant_bytes = CHANNELS_AT + (int64_t)s->g.out_c * CHANNEL_BYTES;
   unsigned char *bytes = qn_alloc(&u->m->arena, (size_t)job->constant_bytes);
   memset(bytes, s->x_zero, 4);
   job->constants = bytes;
   bytes += CHANNELS_AT;
-  for (int32_t c = 0; c < s->g.in_c; c++, bytes += CHANNEL_BYTES) {
+  for (int32_t c = 0; c < s->g.out_c; c++, bytes += CHANNEL_BYTES) {
     uint32_t words[CHANNEL_BYTES / 4];
     if (!pack_channel(u, call, s, c, words)) return false;
     memcpy(bytes, words, sizeof words);
@@ -148,12 +148,13 @@ static bool pack_channels(const qn_unit *u, const qn_call *call, const depthwise
   return true;
 }
 
-/* Scaled, with the same bits as other layers if possible, or as it is. */
+/* Scaled, with the same bits as other layers if possible and the numbers need not be those of the
+ * model, or as it is. */
 static bool pack(const qn_unit *u, const qn_call *call, depthwise_shape *s, qn_job *job) {
   static const int32_t preferred[] = {4, 6, 2, 1};
   const qn_dsp_kernel kernel = s->kernel;
   s->kernel.rounding = QN_DSP_SCALED;
-  for (int i = 0; i < 4 && kernel.rounding == QN_DSP_RELU; i++) {
+  for (int i = 0; i < 4 && kernel.rounding == QN_DSP_RELU && !job->packable; i++) {
     s->bits = preferred[i];
     if (pack_channels(u, call, s, job)) return true;
   }
@@ -162,11 +163,42 @@ static bool pack(const qn_unit *u, const qn_call *call, depthwise_shape *s, qn_j
   return pack_channels(u, call, s, job);
 }
 
+/* How the constants can be made at run time. */
+static const qn_packing *describe_packing(const qn_unit *u, const qn_call *call,
+                                          const depthwise_shape *s) {
+  qn_arena *a = &u->m->arena;
+  int32_t channels = s->g.out_c;
+  const int8_t *w = qn_constant(u, call->in[1]);
+  const int32_t *bias = qn_constant(u, call->in[2]);
+  int32_t *sums = qn_alloc(a, (size_t)channels * sizeof *sums);
+  int32_t *mul = qn_alloc(a, (size_t)channels * sizeof *mul);
+  int8_t *shr = qn_alloc(a, (size_t)channels);
+  for (int32_t c = 0; c < channels; c++) {
+    qn_rescaling r = qn_rescaling_of(u, call, c);
+    qn_sums of = qn_bound_sums(w + c, 9, channels, s->x_zero, bias ? bias[c] : 0);
+    sums[c] = (int32_t)(uint32_t)((bias ? bias[c] : 0) - s->x_zero * of.weights);
+    mul[c] = r.mul;
+    shr[c] = (int8_t)r.shr;
+  }
+  qn_packing *out = qn_alloc(a, sizeof *out);
+  *out = (qn_packing){.packer = "qn_pack_depthwise_dsp",
+                      .pack = qn_pack_depthwise_dsp,
+                      .params = {.taps = 9, .mulhi = s->kernel.rounding == QN_DSP_MULHI},
+                      .head_bytes = CHANNELS_AT,
+                      .unit = 1,
+                      .unit_bytes = CHANNEL_BYTES,
+                      .channel_step = 1,
+                      .bias = sums,
+                      .mul = mul,
+                      .shr = shr};
+  return out;
+}
+
 bool qn_take_depthwise_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   qn_conv_i8_params params;
   memcpy(&params, call->params, sizeof params);
   const qn_window *g = &params.g;
-  if (!qn_dsp_takes(u, call, &params) || g->in_c != g->out_c || g->in_c < CHANNELS) return false;
+  if (!qn_dsp_takes(u, call, &params) || g->in_c != params.y_c || g->out_c < CHANNELS) return false;
   if (g->kernel_h != 3 || g->kernel_w != 3 || g->dilation_h != 1 || g->dilation_w != 1)
     return false;
   if (g->stride_w > 2 || g->stride_h > 2) return false;
@@ -182,6 +214,7 @@ bool qn_take_depthwise_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   job->scratch_bytes = (int64_t)CHANNELS * plane_bytes(s);
   job->overlap = s->in_place ? QN_IN_PLACE : QN_AHEAD;
   job->lead = find_lead(s);
+  if (job->packable) job->packing = describe_packing(u, call, s);
   return true;
 }
 
@@ -428,14 +461,14 @@ static void emit_strip(const depthwise_walk *w, LLVMValueRef strip, LLVMValueRef
   const qn_window *g = &s->g;
   LLVMValueRef row = qn_times(b, strip, (int64_t)s->strip_rows * g->stride_h);
   row = LLVMBuildAdd(b->b, row, qn_index(b, kept - g->top), "");
-  LLVMValueRef first = qn_tile_start(b, group, CHANNELS, g->in_c); /* of the planes */
-  LLVMValueRef channel = qn_times(b, group, CHANNELS);             /* of the results */
+  LLVMValueRef first = qn_tile_start(b, group, CHANNELS, g->out_c); /* of the planes */
+  LLVMValueRef channel = qn_times(b, group, CHANNELS);              /* of the results */
   fill_rows(w, qn_at_index(b, w->x, first), row, s->plane_rows - kept,
             qn_at(b, w->planes, (int64_t)kept * row_bytes(s)));
   LLVMValueRef skipped = LLVMBuildSub(b->b, channel, first, "");
   LLVMValueRef y =
       qn_at_index(b, w->y, qn_times(b, strip, (int64_t)s->strip_rows * g->out_w * g->in_c));
-  LLVMValueRef channels = count_of(b, group, CHANNELS, g->in_c);
+  LLVMValueRef channels = count_of(b, group, CHANNELS, g->out_c);
   LLVMValueRef counts = LLVMBuildOr(b->b, count_of(b, strip, s->strip_rows, g->out_h),
                                     LLVMBuildShl(b->b, channels, qn_i32(b, 16), ""), "");
   LLVMValueRef call[] = {
@@ -473,7 +506,7 @@ static void emit_strips_first(const depthwise_walk *w, int32_t groups) {
 void qn_emit_depthwise_dsp(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   const depthwise_shape *s = job->shape;
   const qn_window *g = &s->g;
-  int32_t groups = (g->in_c + CHANNELS - 1) / CHANNELS;
+  int32_t groups = (g->out_c + CHANNELS - 1) / CHANNELS;
   depthwise_walk w = {.b = b, .s = s, .constants = arguments[2], .planes = arguments[3]};
   w.kernel = kernel_function(b, s);
   qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);

@@ -70,15 +70,14 @@ typedef struct {
 
 static request request_of(const qn_unit *u, const qn_op *op, int32_t step) {
   request r = {0};
-  int64_t state;
   qn_job *job = u->jobs[step];
   qn_panels *panels = u->panels[step];
   if (job) r = (request){.bytes = job->scratch_bytes, .place = &job->scratch};
-  if (!panels) return r;
-  r = (request){.bytes = qn_panel_scratch(u, panels, &state), .place = &panels->scratch};
+  if (!panels || panels->by_init) return r;
+  r = (request){.bytes = qn_panel_scratch_of(u, panels).bytes, .place = &panels->scratch};
   qn_call call;
   qn_bind(op, &call);
-  if (call.scratch_bytes > 0)
+  if (call.scratch_bytes > 0 && !panels->job)
     r.taken = (range){.from = op->scratch, .to = op->scratch + call.scratch_bytes};
   return r;
 }

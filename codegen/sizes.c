@@ -53,6 +53,17 @@ static void count_job(counter *c, const qn_job *job, int64_t side_bits, qn_layer
   size->weight_bits = bits - size->side_bits;
 }
 
+/* What a packer makes a job's constants of. */
+static void count_packed(counter *c, const qn_panels *s, qn_layer_size *size) {
+  for (int i = 1; i < QN_MAX_IN; i++) {
+    const qn_coded_tensor *t = &s->of[i];
+    int64_t bits = s->operands >> i & 1 ? (int64_t)s->coded_bits[i]
+                   : t->data            ? count_constant(c, t->data, t->bytes)
+                                        : 0;
+    *(i == 1 ? &size->weight_bits : &size->side_bits) += bits;
+  }
+}
+
 static void count_op(counter *c, const qn_op *op, int index, qn_layer_size *size) {
   const qn_job *job = c->u->jobs[index];
   const qn_panels *panels = c->u->panels[index];
@@ -64,6 +75,7 @@ static void count_op(counter *c, const qn_op *op, int index, qn_layer_size *size
     if (!v) continue;
     bool weight = qn_is_weight(op, i);
     if (weight) size->weights = qn_count(&v->type);
+    if (panels && panels->job) continue;
     if (job) {
       side_bits += weight ? 0 : 8 * qn_bytes(&v->type);
       continue;
@@ -72,7 +84,10 @@ static void count_op(counter *c, const qn_op *op, int index, qn_layer_size *size
     *(weight ? &size->weight_bits : &size->side_bits) +=
         streamed ? (int64_t)panels->coded_bits[i] : count_constant(c, v->data, qn_bytes(&v->type));
   }
-  if (job) count_job(c, job, side_bits, size);
+  if (panels && panels->job)
+    count_packed(c, panels, size);
+  else if (job)
+    count_job(c, job, side_bits, size);
 }
 
 static qn_weights stored(const qn_unit *u, const qn_op *op, int index) {
@@ -81,7 +96,7 @@ static qn_weights stored(const qn_unit *u, const qn_op *op, int index) {
   const qn_weight *w = v ? qn_find_weight(&u->weights, v->data, qn_bytes(&v->type)) : NULL;
   if (job && job->constant_bytes > 0)
     w = qn_find_weight(&u->weights, job->constants, job->constant_bytes);
-  if (u->panels[index]) return QN_WEIGHTS_STREAM;
+  if (u->panels[index]) return u->panels[index]->by_init ? QN_WEIGHTS_CODED : QN_WEIGHTS_STREAM;
   return w && w->decoded ? QN_WEIGHTS_CODED : QN_WEIGHTS_RAW;
 }
 
@@ -106,7 +121,8 @@ void qn_size_layers(qn_unit *u, const qn_elf *elf, qn_object *out) {
   for (const qn_op *op = u->f->first; op; op = op->next, index++) {
     count_op(&c, op, index, &sizes[index]);
     sizes[index].stored = stored(u, op, index);
-    sizes[index].unstreamed = sizes[index].weights ? u->unstreamed[index] : NULL;
+    if (sizes[index].weights && qn_form_of(u, index) == QN_WEIGHTS_STREAM)
+      sizes[index].unstreamed = u->unstreamed[index];
     sizes[index].code_bytes = code_bytes(u, elf, index);
   }
   out->layers = sizes;

@@ -6,6 +6,7 @@
 #include <llvm-c/TargetMachine.h>
 #include "codegen.h"
 #include "encode.h"
+#include "../runtime/pack.h"
 
 /* -- choose.c: tuned kernels. An op is a call of its runtime kernel, or of a function that an
  * emitter (a row of emitters.def) writes for the op's shape and the target's instructions. */
@@ -37,6 +38,19 @@ typedef enum {
 struct qn_emitter;
 typedef struct qn_panels qn_panels;
 
+/* How a job's constants can be made of weights and numbers that a codec decodes: head_bytes as they
+ * are, then of every `unit` channels unit_bytes by the packer. Where channels are left over, at
+ * tail_at tail_head_bytes and a unit of the last channels. */
+typedef struct {
+  const char *packer; /* the runtime's function */
+  qn_packer *pack;    /* the same, here */
+  qn_pack_params params;
+  int64_t head_bytes, unit_bytes, tail_at, tail_head_bytes; /* tail_at 0: none */
+  int32_t unit, channel_step; /* the latter: from a channel's weights to the next one's */
+  const int32_t *bias, *mul; /* by channel */
+  const int8_t *shr;
+} qn_packing;
+
 /* One op that an emitter has taken.
  *
  * Alternatives: an emitter whose code has sizes to choose, like a tile's, takes the ones that its
@@ -54,6 +68,8 @@ typedef struct {
   int64_t lead;
   int32_t alternative, alternatives;
   int64_t scratch;       /* where it is: offset in memory (qn_place_scratch) */
+  bool packable;             /* in: constants are to be such that they can be made at run time: */
+  const qn_packing *packing; /* how, or NULL; jobs that have it may compute some channels only */
 } qn_job;
 
 /* A row of emitters.def.
@@ -132,24 +148,39 @@ qn_weights qn_form_of(const qn_unit *u, int number);
 /* Every constant that f's calls read or f returns, and those of u's jobs, identical ones once. Sets
  * u->weights. Panels that are not worth it lose their op's u->panels. */
 qn_status qn_plan_weights(qn_unit *u) QN_MUST_CHECK;
-/* -- panels.c: layers whose weights are decoded while they run. */
+/* -- panels.c: layers whose weights are decoded some channels at a time, by run, which computes
+ * these channels then, or by init, into the order of a tuned kernel. */
 struct qn_panels {
   const qn_op *op;
+  bool by_init;
   int32_t channels, each, count; /* of the layer; of each panel but maybe the last; panels */
   int32_t x_step;                /* depthwise: results of an input channel; else 0 */
-  uint32_t operands;             /* bit i: operand i is part of the panels, */
-  int64_t bytes[QN_MAX_IN];      /* so large in the layer */
+  qn_coded_tensor of[QN_MAX_IN]; /* operands by channel: all of the layer's; .data NULL: none */
+  uint32_t operands;             /* bit i: operand i is part of the panels */
   uint64_t coded_bits[QN_MAX_IN];
   int first;                     /* panel, in the weights' list */
+  qn_job *job, *last;            /* of each panel and of the last one, by_init of the layer (both);
+                                  * NULL: the runtime's kernel */
+  int64_t packed;                /* by_init: where the job's constants are, in decoded memory */
   int64_t scratch;               /* where a panel is decoded: offset in memory (qn_place_scratch) */
 };
-/* NULL and *out, but for coded_bits, first and scratch; or why the op cannot be streamed. */
-const char *qn_plan_panels(const qn_unit *u, const qn_op *op, qn_panels *out);
+/* Takes the op of `call`, or some of its channels. False: no tuned kernel does. */
+typedef bool qn_take_function(qn_unit *u, const qn_call *call, qn_job *out);
+/* NULL and *out, but for coded_bits, first, packed and scratch; or why the op cannot be streamed.
+ * take: of tuned kernels; where it gives none that can do with panels, the runtime's is used. */
+const char *qn_plan_panels(qn_unit *u, const qn_op *op, qn_take_function *take, qn_panels *out);
+/* The same for init. False: there is no tuned kernel whose constants can be made of decoded weights,
+ * or it does not want them. */
+bool qn_plan_packed(qn_unit *u, const qn_op *op, qn_take_function *take, qn_panels *out);
 int32_t qn_panel_channels(const qn_panels *s, int32_t panel);
 /* The bytes of a panel of so many channels, and the operands' offsets in it. */
 uint32_t qn_panel_image(const qn_panels *s, int32_t channels, uint32_t offsets[QN_MAX_IN]);
-/* Scratch for the largest panel: the image, then at *out_state the decoder's. */
-int64_t qn_panel_scratch(const qn_unit *u, const qn_panels *s, int64_t *out_state);
+/* Scratch for a panel of run: the image, then at `state` the decoder's; at `packed` the job's
+ * constants. Its own scratch takes the place of the former. */
+typedef struct {
+  int64_t state, packed, bytes;
+} qn_panel_scratch;
+qn_panel_scratch qn_panel_scratch_of(const qn_unit *u, const qn_panels *s);
 /* Operand i's part of a panel. */
 qn_coded_tensor qn_panel_tensor(const qn_unit *u, const qn_panels *s, int32_t panel, int i);
 /* -- role.c: what a constant is to a codec that is operand i of op (NULL: a result). */

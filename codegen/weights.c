@@ -59,6 +59,11 @@ static void add_weight(qn_weight_plan *plan, const qn_weight *wanted) {
   w->uses++;
 }
 
+static void set_alignment(qn_weight *w) {
+  w->elem_bytes = w->tensor.elem_bytes;
+  w->align = w->bytes >= 1024 ? 64 : w->bytes >= 64 ? 16 : most(w->elem_bytes, 4);
+}
+
 /* Operand i of op, v, says what the constant is; op NULL: a result. */
 static void add_place(qn_unit *u, qn_weight_plan *plan, const qn_op *op, int i, const qn_value *v,
                       bool raw) {
@@ -68,14 +73,23 @@ static void add_place(qn_unit *u, qn_weight_plan *plan, const qn_op *op, int i, 
                  .bytes = qn_bytes(&place.value->type),
                  .raw = raw,
                  .tensor = qn_coded_role(&u->m->arena, op, i, place.value)};
-  w.elem_bytes = w.tensor.elem_bytes;
-  w.align = w.bytes >= 1024 ? 64 : w.bytes >= 64 ? 16 : most(w.elem_bytes, 4);
+  set_alignment(&w);
   add_weight(plan, &w);
 }
 
-static qn_weight *find_constant(const qn_unit *u, qn_weight_plan *plan, const qn_value *v) {
-  const qn_value *constant = qn_place_of(u->f, v).value;
-  return &plan->at[*find_slot(plan, constant->data, qn_bytes(&constant->type)) - 1];
+/* What panels are of, and what the runtime's kernel takes beside them. */
+static void add_panel_places(qn_unit *u, qn_weight_plan *plan, const qn_panels *s) {
+  qn_call call;
+  qn_bind(s->op, &call);
+  for (int i = 1; i < QN_MAX_IN; i++) {
+    const qn_coded_tensor *t = &s->of[i];
+    qn_weight w = {.data = t->data, .bytes = t->bytes, .raw = true, .tensor = *t};
+    if (!t->data && !s->job && i < call.in_count && call.in[i])
+      add_place(u, plan, s->op, i, call.in[i], true);
+    if (!t->data) continue;
+    set_alignment(&w);
+    add_weight(plan, &w);
+  }
 }
 
 /* In the blob it is not. */
@@ -159,7 +173,7 @@ static void keep_operands(const qn_unit *u, coding *c, uint32_t round) {
     uint64_t bits = 0, bytes = 0;
     for (int i = 1; i < QN_MAX_IN && c->operands[op]; i++) {
       if (!(c->operands[op] >> i & 1)) continue;
-      uint64_t coded = panel_bits(c, s, op, i), raw = (uint64_t)s->bytes[i];
+      uint64_t coded = panel_bits(c, s, op, i), raw = s->of[i].bytes;
       bool keep = i == 1 ? coded != QN_NOT_CODED : pays(coded, raw, QN_WEIGHTS_STREAM, round);
       if (!keep) c->operands[op] &= i == 1 ? 0 : ~(1u << i);
       bits += keep ? coded : 0;
@@ -241,14 +255,14 @@ static void encode(qn_unit *u, const qn_weight_plan *plan, coding *c) {
 
 /* Counts for each constant the operands in panels; returns the panels. */
 static int count_streamed(const qn_unit *u, qn_weight_plan *plan, const uint32_t *operands) {
-  int panels = 0, number = 0;
+  int panels = 0;
   for (int i = 0; i < plan->count; i++) plan->at[i].streamed = 0;
-  for (const qn_op *op = u->f->first; op; op = op->next, number++) {
-    qn_call call;
-    qn_bind(op, &call);
-    for (int i = 1; i < call.in_count; i++)
-      if (operands[number] >> i & 1) find_constant(u, plan, call.in[i])->streamed++;
-    if (operands[number]) panels += u->panels[number]->count;
+  for (int op = 0, ops = count_ops(u->f); op < ops; op++) {
+    const qn_panels *s = u->panels[op];
+    for (int i = 1; i < QN_MAX_IN; i++)
+      if (operands[op] >> i & 1)
+        plan->at[*find_slot(plan, s->of[i].data, s->of[i].bytes) - 1].streamed++;
+    if (operands[op]) panels += s->count;
   }
   return panels;
 }
@@ -317,7 +331,8 @@ static qn_status code_weights(qn_unit *u, qn_weight_plan *plan, const uint8_t **
   return QN_OK;
 }
 
-/* Tells the ops with panels which of their operands are in them. */
+/* Tells the ops with panels which of their operands are in them, and gives their decoded constants
+ * a place. */
 static void settle_panels(qn_unit *u, const uint32_t *operands) {
   int first = 0;
   for (int op = 0, ops = count_ops(u->f); op < ops; op++) {
@@ -327,6 +342,8 @@ static void settle_panels(qn_unit *u, const uint32_t *operands) {
     s->first = first;
     if (s->operands) {
       first += s->count;
+      s->packed = u->weights.memory_bytes;
+      if (s->by_init) u->weights.memory_bytes += align_up(s->job->constant_bytes, 64);
     } else {
       u->unstreamed[op] = "no codec makes its weights smaller in panels";
       u->panels[op] = NULL;
@@ -374,6 +391,10 @@ static void find_weights(qn_unit *u, qn_weight_plan *plan) {
   plan->at = qn_alloc(a, (size_t)count * sizeof *plan->at);
   for (const qn_op *op = f->first; op; op = op->next, number++) {
     bool raw = stays(qn_form_of(u, number));
+    if (u->panels[number]) {
+      add_panel_places(u, plan, u->panels[number]);
+      continue;
+    }
     if (u->jobs[number]) add_job(plan, u->jobs[number], raw);
     qn_call call;
     qn_bind(op, &call);
