@@ -379,6 +379,10 @@ static qn_status read_section(reader *r, const qn_node *n) {
     const qn_node *value = qn_find_key(n, keys[i].key);
     if (value) QN_TRY(keys[i].read(r, value));
   }
+  const qn_node *percentile = qn_find_key(n, "percentile");
+  if (percentile && r->out->scheme.method != QN_METHOD_percentile)
+    return qn_error(r->y.src, percentile->loc,
+                    "'percentile' is of that method: add 'method: percentile'");
   return QN_OK;
 }
 
@@ -462,6 +466,9 @@ static qn_status check_forms(const qn_scheme *s) {
     if (qn_is_halved(s) && s->recover[i] && i != QN_RECOVERY_equalize)
       return qn_io_error("quern", "'%s' is for integers, weights are %s", recovery_names[i],
                          weight_names[s->weights]);
+  if (qn_is_halved(s) && (qn_is_lossy(s) || s->most || s->layer_count))
+    return qn_io_error("quern", "levels and what prunes, clusters or splits is for integers, "
+                       "weights are %s", weight_names[s->weights]);
   return QN_OK;
 }
 

@@ -102,7 +102,7 @@ qn_status qn_replay(qn_module *m, const qn_pass_options *options, const char *pa
 /* -- round_adaptive.c */
 /* What integers a layer's weights may be. */
 typedef struct {
-  const int32_t *values; /* ascending; count 0: those up to the pupil's most */
+  const int32_t *values; /* ascending; count 0: those up to the pupil's most, or its signs */
   int32_t count;
   const bool *zero; /* by channel * columns + column: only 0; NULL: none */
 } qn_choices;

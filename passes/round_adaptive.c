@@ -326,12 +326,23 @@ static void open_work(qn_arena *a, const qn_lesson *lesson, const qn_choices *ch
   out->gradient = qn_alloc(a, columns * sizeof *out->gradient);
 }
 
-void qn_round_layer(const qn_lesson *lesson, const qn_choices *choices) {
+/* Signs stay signs, but for those that go. */
+static qn_choices settle(const qn_pupil *p, const qn_choices *asked) {
+  static const int32_t signs[] = {-1, 1};
+  qn_choices c = *asked;
+  if (!p->signs || c.count) return c;
+  c.values = signs;
+  c.count = 2;
+  return c;
+}
+
+void qn_round_layer(const qn_lesson *lesson, const qn_choices *asked) {
   const qn_layout *l = &lesson->pupil.layout;
   if (!qn_reals(lesson->twin->in[1]) || l->columns > MOST_COLUMNS) return;
   qn_arena a = {0};
   work w;
-  open_work(&a, lesson, choices, &w);
+  const qn_choices choices = settle(&lesson->pupil, asked);
+  open_work(&a, lesson, &choices, &w);
   bool ok = true;
   for (int32_t i = 0; ok && i < l->groups; i++) ok = open_group(&w, lesson, i);
   int32_t together = w.pupil.stored->type.q.scales ? 1 : l->channels;
@@ -340,11 +351,8 @@ void qn_round_layer(const qn_lesson *lesson, const qn_choices *choices) {
   qn_free_arena(&a);
 }
 
-/* Signs stay signs. */
 static qn_status round_any(const qn_lesson *lesson, void *of) {
-  static const int32_t signs[] = {-1, 1};
-  const qn_choices two = {.values = signs, .count = 2};
-  qn_round_layer(lesson, lesson->pupil.signs ? &two : of);
+  qn_round_layer(lesson, of);
   return QN_OK;
 }
 
