@@ -215,6 +215,27 @@ void qn_end_loop(qn_build *b, qn_loop *l) {
   LLVMPositionBuilderAtEnd(b->b, after);
 }
 
+qn_unless qn_begin_unless(qn_build *b, LLVMValueRef known, LLVMValueRef value) {
+  qn_unless u = {.before = LLVMGetInsertBlock(b->b), .value = value};
+  u.after = LLVMAppendBasicBlockInContext(b->u->context, b->function, "known");
+  LLVMBasicBlockRef other =
+      LLVMInsertBasicBlockInContext(b->u->context, u.after, "unknown"); /* in front of it */
+  LLVMBuildCondBr(b->b, known, u.after, other);
+  LLVMPositionBuilderAtEnd(b->b, other);
+  return u;
+}
+
+LLVMValueRef qn_end_unless(qn_build *b, const qn_unless *u, LLVMValueRef other) {
+  LLVMBasicBlockRef end = LLVMGetInsertBlock(b->b), before = u->before;
+  LLVMValueRef value = u->value;
+  LLVMBuildBr(b->b, u->after);
+  LLVMPositionBuilderAtEnd(b->b, u->after);
+  LLVMValueRef phi = LLVMBuildPhi(b->b, LLVMTypeOf(value), "");
+  LLVMAddIncoming(phi, &value, &before, 1);
+  LLVMAddIncoming(phi, &other, &end, 1);
+  return phi;
+}
+
 LLVMValueRef qn_tile_start(qn_build *b, LLVMValueRef index, int64_t tile, int64_t count) {
   LLVMValueRef start = qn_times(b, index, tile), last = qn_index(b, count - tile);
   if (count % tile == 0) return start;

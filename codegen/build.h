@@ -64,6 +64,16 @@ typedef struct {
 } qn_loop;
 qn_loop qn_begin_loop(qn_build *b, int64_t rounds, LLVMValueRef *carried, int count);
 void qn_end_loop(qn_build *b, qn_loop *l);
+/* -- a value that is known when `known`, an i1, is set, and takes a computation otherwise:
+ *      qn_unless u = qn_begin_unless(b, known, value);
+ *      ... computes other ...
+ *      value = qn_end_unless(b, &u, other); */
+typedef struct {
+  LLVMBasicBlockRef before, after;
+  LLVMValueRef value;
+} qn_unless;
+qn_unless qn_begin_unless(qn_build *b, LLVMValueRef known, LLVMValueRef value);
+LLVMValueRef qn_end_unless(qn_build *b, const qn_unless *u, LLVMValueRef other);
 /* Where tile number `index` of a row of `count` starts, count >= tile: the last is moved back to end
  * with the row. */
 LLVMValueRef qn_tile_start(qn_build *b, LLVMValueRef index, int64_t tile, int64_t count);

@@ -332,3 +332,52 @@ LLVMValueRef qn_dsp_gather_function(qn_build *b, int32_t pixels) {
   return qn_add_assembly(b, name, function_type(b, pixels == 2 ? "ppppii" : "pppi"), &a,
                          SAVED_BYTES + LOCALS);
 }
+
+/* Registers: r0 pairs; r1, r2 the windows' rows; r3, r8 from row to row; r4..r7 a word of both. */
+static void write_straight_rest(qn_assembly *a, const qn_dsp_runs *runs, int32_t run) {
+  int32_t done = (run + 1) * runs->words * 16, all = runs->rows * runs->runs * runs->words * 16;
+  for (int32_t i = 0; i < runs->rest; i++) {
+    int32_t tap = run * runs->rest + i,
+            from = run % runs->runs * runs->run_step + 4 * runs->words + i;
+    int32_t to = all - done + tap / 2 * 8 + tap % 2 * 2;
+    qn_write_lines(a,
+                   "ldrsb r4, [r1, #%d]\nldrsb r5, [r2, #%d]\nstrh r4, [r0, #%d]\n"
+                   "strh r5, [r0, #%d]",
+                   (int)from, (int)from, (int)to, (int)to + 4);
+  }
+}
+
+LLVMValueRef qn_dsp_straight_gather_function(qn_build *b, const qn_dsp_runs *runs) {
+  enum { SAVED = 20 };
+  qn_assembly a = {.arena = &b->u->m->arena};
+  const char *name =
+      qn_format(a.arena, "dsp_gather_2_%dx%d_%d_%d_%d", (int)runs->rows, (int)runs->runs,
+                (int)runs->words, (int)runs->rest, (int)runs->run_step);
+  LLVMValueRef found = qn_find_assembly(b, name);
+  if (found) return found;
+  qn_write_lines(&a, "push {r4, r5, r6, r7, r8}");
+  if (runs->rows > 1) qn_write_lines(&a, "ldrd r3, r8, [sp, #%d]", SAVED);
+  for (int32_t run = 0; run < runs->rows * runs->runs; run++) {
+    if (run > 0 && run % runs->runs == 0) qn_write_lines(&a, "add r1, r3\nadd r2, r8");
+    for (int32_t i = 0; i < runs->words; i++) {
+      int at = (int)(run % runs->runs * runs->run_step + 4 * i);
+      qn_write_lines(&a,
+                     "ldr r6, [r1, #%d]\nldr r7, [r2, #%d]\nsxtb16 r4, r6\nsxtb16 r5, r7\n"
+                     "sxtb16 r6, r6, ror #8\nsxtb16 r7, r7, ror #8\n"
+                     "stmia.w r0!, {r4, r5, r6, r7}",
+                     at, at);
+    }
+    write_straight_rest(&a, runs, run);
+  }
+  qn_write_lines(&a, "pop {r4, r5, r6, r7, r8}\nbx lr");
+  return qn_add_assembly(b, name, function_type(b, "ppppii"), &a, SAVED);
+}
+
+/* Per row and run the loops take about 15 instructions more, where bytes are left over 25. */
+bool qn_dsp_is_gathered_straight(const qn_dsp_runs *runs, int64_t calls, bool for_speed) {
+  int64_t count = (int64_t)runs->rows * runs->runs;
+  int64_t bytes = 16 + count * (8 + 26 * (int64_t)runs->words + 16 * (int64_t)runs->rest);
+  int64_t saved = 20 + count * (15 + runs->words + (runs->rest > 0 ? 25 : 0));
+  if (bytes > 1024 || runs->runs * (int64_t)runs->run_step > 4000) return false;
+  return for_speed || calls * saved >= 24 * bytes;
+}

@@ -73,6 +73,10 @@ LLVMValueRef qn_dsp_kernel_function(qn_build *b, const qn_dsp_kernel *k);
  * row_step: bytes from a row of the window to the next. Pairs of two pixels alternate; what
  * rounding up adds is not written. */
 LLVMValueRef qn_dsp_gather_function(qn_build *b, int32_t pixels);
+/* The same of two pixels for these runs alone, without loops; whether they are few, and so many
+ * calls worth its code. */
+LLVMValueRef qn_dsp_straight_gather_function(qn_build *b, const qn_dsp_runs *runs);
+bool qn_dsp_is_gathered_straight(const qn_dsp_runs *runs, int64_t calls, bool for_speed);
 
 /* -- pieces of kernels of two pixels: text behind what is there */
 typedef struct {

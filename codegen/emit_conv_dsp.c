@@ -37,10 +37,11 @@ typedef struct {
   qn_window g;
   qn_dsp_kernel kernel; /* `wide` and, scaled or not, the rounding are the segment's */
   qn_clamping clamping;
-  int32_t padded;     /* some window reaches beyond the border */
-  int32_t channels;   /* computed of g.out_c */
-  int32_t pixels;     /* results */
-  int32_t pair_bytes; /* of all pairs */
+  int32_t padded;       /* some window reaches beyond the border */
+  int32_t channels;     /* computed of g.out_c */
+  int32_t pixels;       /* results */
+  int32_t pair_bytes;   /* of all pairs */
+  qn_dsp_runs straight; /* when they are gathered without loops; or rows: 0 */
   int32_t segment_count;
   segment at[MOST_SEGMENTS];
 } conv_shape;
@@ -76,6 +77,9 @@ static void measure(packer *p) {
   p->taps = g->kernel_h * g->kernel_w * g->in_c;
   p->pairs = qn_dsp_round_pairs(&s->kernel, (p->taps + 1) / 2);
   s->pair_bytes = p->pairs * 4 * s->kernel.pixels;
+  bool for_speed = p->u->options->optimize == QN_OPTIMIZE_SPEED;
+  if (s->pixels > 1 && qn_dsp_is_gathered_straight(&p->runs, (s->pixels + 1) / 2, for_speed))
+    s->straight = p->runs;
 }
 
 /* The order in which gathering leaves the taps. */
@@ -359,7 +363,10 @@ static void emit_two_pixels(const void *of, qn_position first, qn_position secon
   qn_emit_window(&w->pixels, second, 1, &window[1], &step[1]);
   LLVMValueRef arguments[] = {w->pairs, window[0], window[1], qn_at(w->b, w->constants, RUNS_AT),
                               step[0],  step[1]};
-  qn_call_function(w->b, qn_dsp_gather_function(w->b, 2), arguments, 6);
+  const qn_dsp_runs *straight = &w->s->straight;
+  LLVMValueRef gather = straight->rows ? qn_dsp_straight_gather_function(w->b, straight)
+                                       : qn_dsp_gather_function(w->b, 2);
+  qn_call_function(w->b, gather, arguments, 6);
   emit_segments(w, y);
 }
 

@@ -64,26 +64,44 @@ qn_position qn_next_position(const qn_pixels *p, qn_position at) {
   return at;
 }
 
+static LLVMValueRef address_in_image(const qn_pixels *p, qn_position at) {
+  qn_build *b = p->b;
+  const qn_window *g = p->g;
+  LLVMValueRef row = LLVMBuildMul(b->b, at.row, qn_i32(b, (int64_t)g->in_w * g->in_c), "");
+  LLVMValueRef column = LLVMBuildMul(b->b, at.column, qn_i32(b, g->in_c), "");
+  return qn_at_index(b, at.image, LLVMBuildAdd(b->b, row, column, ""));
+}
+
+/* An i1: a window of so many columns or rows that begins with number `first` is in the image. */
+static LLVMValueRef is_within(qn_build *b, LLVMValueRef first, int32_t reach, int32_t size) {
+  int32_t starts = reach > size ? 0 : size - reach + 1;
+  return LLVMBuildICmp(b->b, LLVMIntULT, first, qn_i32(b, starts), "");
+}
+
+static LLVMValueRef find_window(const qn_pixels *p, qn_position at, int copy) {
+  qn_build *b = p->b;
+  LLVMTypeRef types[] = {b->u->pointer, b->u->pointer, b->u->i32, b->u->i32, b->u->pointer};
+  LLVMTypeRef type = LLVMFunctionType(b->u->pointer, types, 5, 0);
+  LLVMValueRef to = qn_at(b, p->copies, copy * qn_window_bytes(p->g));
+  LLVMValueRef arguments[] = {p->border, at.image, at.row, at.column, to};
+  LLVMValueRef find = LLVMGetNamedFunction(b->u->module, "qn_find_window");
+  if (!find) find = LLVMAddFunction(b->u->module, "qn_find_window", type);
+  return LLVMBuildCall2(b->b, type, find, arguments, 5, "");
+}
+
 void qn_emit_window(const qn_pixels *p, qn_position at, int copy, LLVMValueRef *out_window,
                     LLVMValueRef *out_step) {
   qn_build *b = p->b;
   const qn_window *g = p->g;
+  *out_window = address_in_image(p, at);
   *out_step = qn_i32(b, (int64_t)g->dilation_h * g->in_w * g->in_c);
-  if (!p->padded) {
-    LLVMValueRef row = LLVMBuildMul(b->b, at.row, qn_i32(b, (int64_t)g->in_w * g->in_c), "");
-    LLVMValueRef column = LLVMBuildMul(b->b, at.column, qn_i32(b, g->in_c), "");
-    *out_window = qn_at_index(b, at.image, LLVMBuildAdd(b->b, row, column, ""));
-    return;
-  }
-  LLVMTypeRef types[] = {b->u->pointer, b->u->pointer, b->u->i32, b->u->i32, b->u->pointer};
-  LLVMTypeRef type = LLVMFunctionType(b->u->pointer, types, 5, 0);
-  LLVMValueRef to = qn_at(b, p->copies, copy * qn_window_bytes(g));
-  LLVMValueRef arguments[] = {p->border, at.image, at.row, at.column, to};
-  LLVMValueRef find = LLVMGetNamedFunction(b->u->module, "qn_find_window");
-  if (!find) find = LLVMAddFunction(b->u->module, "qn_find_window", type);
-  *out_window = LLVMBuildCall2(b->b, type, find, arguments, 5, "");
-  LLVMValueRef copied = LLVMBuildICmp(b->b, LLVMIntEQ, *out_window, to, "");
-  *out_step = choose(b, copied, qn_i32(b, qn_window_row_bytes(g)), *out_step);
+  if (!p->padded) return;
+  LLVMValueRef rows = is_within(b, at.row, (g->kernel_h - 1) * g->dilation_h + 1, g->in_h);
+  LLVMValueRef columns = is_within(b, at.column, (g->kernel_w - 1) * g->dilation_w + 1, g->in_w);
+  LLVMValueRef within = LLVMBuildAnd(b->b, rows, columns, "");
+  *out_step = choose(b, within, *out_step, qn_i32(b, qn_window_row_bytes(g)));
+  qn_unless copied = qn_begin_unless(b, within, *out_window);
+  *out_window = qn_end_unless(b, &copied, find_window(p, at, copy));
 }
 
 void qn_emit_pairs_of_pixels(const qn_pixels *p, LLVMValueRef x, LLVMValueRef y,
