@@ -29,7 +29,7 @@ static bool channel_fits(const qn_call *call, const qn_unit *u, int32_t o, const
   if (sums.low - start < INT32_MIN || sums.high - start > INT32_MAX) return false;
   int64_t most = magnitude(sums.low) > sums.high ? magnitude(sums.low) : sums.high;
   int64_t product = (most * r.mul + (1 << 30)) >> 31;
-  int64_t round = magnitude((int64_t)r.zero << r.shr) + (1 << r.shr);
+  int64_t round = (magnitude(r.zero) + 1) * ((int64_t)1 << r.shr);
   return product + round + 1 <= INT32_MAX;
 }
 
