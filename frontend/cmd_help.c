@@ -29,7 +29,8 @@ static void help_targets(void) {
   }
   printf("\nFLOATS: the float ABI, and what --float-abi can make of it. CODE: the code model.\n"
          "PIC: position-independent code unless --no-pic (yes), or only with --pic (no).\n"
-         "WEIGHTS: raw ones are read in place: in flash, or in read-only pages of the program's file.\n");
+         "WEIGHTS: raw ones are read in place: in flash, or in read-only pages of the program's "
+         "file.\n");
 }
 
 static void help_codecs(void) {
@@ -109,5 +110,6 @@ qn_status command_help(const qn_options *o) {
     qn_print_command_help(stdout, c);
     return QN_OK;
   }
-  return qn_io_error("quern", "no help on '%s'; `quern help` lists the topics and the commands", topic);
+  return qn_io_error("quern", "no help on '%s'; `quern help` lists the topics and the commands",
+                     topic);
 }

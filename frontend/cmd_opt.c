@@ -43,7 +43,8 @@ static qn_status run_passes(const qn_options *o, qn_module *m) {
 }
 
 static qn_status optimize(const qn_options *o, const char *path, qn_module *m) {
-  if (o->output.count > 1) return qn_io_error("quern", "opt takes one output, got also '%s'", o->output.at[1]);
+  if (o->output.count > 1)
+    return qn_io_error("quern", "opt takes one output, got also '%s'", o->output.at[1]);
   QN_TRY(qn_load_model(path, m));
   QN_TRY(run_passes(o, m));
   if (o->output.count && strcmp(o->output.at[0], "-") != 0) return write_module(m, o->output.at[0]);

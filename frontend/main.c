@@ -32,6 +32,7 @@ static qn_status run(int argc, char **argv) {
 
 int main(int argc, char **argv) {
   qn_status status = run(argc, argv);
-  if (fflush(stdout) != 0 && status == QN_OK) status = qn_io_error("standard output", "cannot write");
+  if (fflush(stdout) != 0 && status == QN_OK)
+    status = qn_io_error("standard output", "cannot write");
   return (int)status;
 }

@@ -1,6 +1,6 @@
 /* Which kernel computes a layer of which shape, as text: a line `SHAPE = KERNEL` each; `#` begins a
- * comment line, `* = runtime` asks for the plain kernels everywhere. What can be committed beside a model, so that every compilation makes the same
- * choice. */
+ * comment line, `* = runtime` asks for the plain kernels everywhere. What can be committed beside a
+ * model, so that every compilation makes the same choice. */
 #include <stdlib.h>
 #include <string.h>
 #include "command.h"

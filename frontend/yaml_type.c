@@ -1,8 +1,9 @@
 /* Types as YAML models write them: the text of the IR, with two freedoms. Dims may be left out
  * where something else knows them, and scales per channel name a tensor of the weight files:
  *
- *   type = ELEM [ "[" [ INT { "," INT } ] "]" ] [ "q" "(" ( NUM "," INT | "@" NAME "," "axis" "="
- * INT ) ")" ] */
+ *   type  = ELEM [ "[" [ INT { "," INT } ] "]" ] [ "q" "(" scale ")" ]
+ *   scale = NUM "," INT | "@" NAME "," "axis" "=" INT
+ */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>

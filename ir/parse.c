@@ -1,8 +1,9 @@
 /* Text -> module. LL(1), no recursion: nothing nests.
  *
  *   module  = [ "model" NAME ] { const | func }
- *   const   = "const" SYMBOL typed "=" ( "[" NUMBER { "," NUMBER } "]" | "file" "(" STRING "," INT
- * ")" ) func    = "func" SYMBOL "(" [ param { "," param } ] ")" "->" results "{" { op } return "}"
+ *   const   = "const" SYMBOL typed "=" data
+ *   data    = "[" NUMBER { "," NUMBER } "]" | "file" "(" STRING "," INT ")"
+ *   func    = "func" SYMBOL "(" [ param { "," param } ] ")" "->" results "{" { op } return "}"
  *   param   = VALUE typed
  *   results = type | "(" type { "," type } ")"
  *   op      = VALUE "=" NAME operand { "," operand } { NAME "=" attr } typed [ "scratch" INT ]
@@ -11,8 +12,8 @@
  *   operand = VALUE | SYMBOL
  *   attr    = NUMBER | NAME | "[" [ NUMBER { "," NUMBER } ] "]"
  *   typed   = ":" type [ "range" "(" NUMBER "," NUMBER ")" ] [ "at" INT ]
- *   type    = ELEM "[" [ INT { "," INT } ] "]" [ "q" "(" ( NUMBER "," INT | SYMBOL "," "axis" "="
- * INT ) ")" ]
+ *   type    = ELEM "[" [ INT { "," INT } ] "]" [ "q" "(" scale ")" ]
+ *   scale   = NUMBER "," INT | SYMBOL "," "axis" "=" INT
  *
  * VALUE is %name, SYMBOL @name; tokens: text.h; comments: // to the end of the line. Names are
  * defined above their uses. A side file is named relative to the text's folder and may not leave

@@ -4,8 +4,8 @@
  *
  * Interval analysis, channel by channel, from the parameters, which can be anything: a layer's sum
  * lies within its bias and the sums of the least and largest products, and as much about that as
- * rounding n terms can add; sums of products of one sign keep it. A relu makes 0 of what is below 0 then; so are sums of weights that are
- * all 0, with such a bias or none.
+ * rounding n terms can add; sums of products of one sign keep it. A relu makes 0 of what is below 0
+ * then; so are sums of weights that are all 0, with such a bias or none.
  *
  * Channels are the last dim. Values are tied where an op takes channel c to channel c: depthwise
  * convolutions, pools, clamps, reshapes that keep the last dim. Of a tie a channel goes when every
