@@ -268,9 +268,11 @@ static void bound_linked(qn_channels *c, const qn_op *op) {
     bound_moved(c, op);
 }
 
+/* Of values that are not int8 nothing is known, clamped to one value or not. */
 static void bound_mixed(qn_channels *c, const qn_op *op) {
-  qn_bounds *y = bounds_of(c, op->out);
-  for (int32_t i = 0; i < qn_channel_count(op->out); i++) y[i] = clamp_of(op);
+  qn_bounds *y = bounds_of(c, op->out), known = anything;
+  if (op->out->type.elem == QN_i8) known = clamp_of(op);
+  for (int32_t i = 0; i < qn_channel_count(op->out); i++) y[i] = known;
 }
 
 void qn_find_bounds(qn_channels *c) {
