@@ -136,8 +136,8 @@ const char *const *const *qn_alternatives_of(const qn_program *p);
 void qn_unload(qn_program *p);
 
 /* -- peak.c: how many multiply-adds a second one thread of this machine does on operands in
- * registers, of int8 (QN_i8) or floats (QN_f32; `fused`: rounded once), by its best instruction among those that emitters use,
- * measured in about 10 ms. 0 and "" when emitters have none for it. */
+ * registers, of int8 (QN_i8) or floats (QN_f32; `fused`: rounded once), by its best instruction
+ * among those that emitters use, measured in about 10 ms. 0 and "" when emitters have none. */
 typedef struct {
   double macs_per_second;
   const char *instruction;

@@ -1,5 +1,5 @@
-/* The scratch of every job, and of every layer that is streamed -> where it is in memory: in what the memory plan leaves free while the
- * job runs, or behind it.
+/* The scratch of every job, and of every layer that is streamed -> where it is in memory: in what the
+ * memory plan leaves free while the job runs, or behind it.
  *
  * At an op the values are alive that it computes, and those computed before that it or a later op
  * reads. The scratch goes to the lowest place that overlaps none of them. */
