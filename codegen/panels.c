@@ -114,6 +114,8 @@ qn_panel_scratch qn_panel_scratch_of(const qn_unit *u, const qn_panels *s) {
   if (!s->job) return at;
   if (at.packed < s->job->scratch_bytes) at.packed = align_up(s->job->scratch_bytes, 64);
   at.bytes = at.packed + s->job->constant_bytes;
+  if (s->last->constant_bytes > s->job->constant_bytes) /* fewer channels, but some left over */
+    at.bytes = at.packed + s->last->constant_bytes;
   return at;
 }
 

@@ -10,6 +10,8 @@ the results use the whole range.
 random_layers.py SEED COUNT --only rows QUERN_COMMAND...   only 3x3 convolutions of step 1 with channels by
 fours, on images that are wide enough for every kernel of such ones.
 
+random_layers.py SEED COUNT --few ...   weights of 15 different values, which are worth coding.
+
 random_layers.py SEED COUNT [--only rows] --files QUERN_COMMAND...   writes the models (mN.qn), the inputs as raw bytes
 (mN.in) and the evaluator's answers (mN.want), for everywhere.sh.
 random_layers.py SEED COUNT [--only rows] --chains QUERN_COMMAND...   the same of layers that follow each other, as in networks:
@@ -27,7 +29,8 @@ MOST_WEIGHTS, MOST_MACS, MOST_INPUT = 30000, 1500000, 30000
 class Model:
     """The text of one model and the file of its constants."""
 
-    def __init__(self, name):
+    def __init__(self, name, few):
+        self.few = few
         self.name, self.side, self.lines = name, b"", []
         self.params, self.results, self.inputs, self.ops = [], [], [], []
 
@@ -38,6 +41,11 @@ class Model:
         self.lines.append(f'const {name} : {kind}[{dims}]{quant} = file("{self.name}.bin", {len(self.side)})')
         self.side += packed
         return name
+
+    def weights(self, rng, dims):
+        """Any, or of 15 different ones."""
+        numbers = noise(rng, math.prod(dims))
+        return self.constant("i8", dims, bytes(n & 0xF0 if n >> 4 != 8 else 0x90 for n in numbers) if self.few else numbers, " q(0.5, 0)")
 
     def write(self):
         open(f"{self.name}.bin", "wb").write(self.side)
@@ -149,7 +157,7 @@ def window_layer(rng, model, depthwise, names, w_dims, y_dims, attrs):
     """Appends names[0] = a convolution of names[1]; returns its type."""
     o = y_dims[3]
     taps = math.prod(w_dims) // o
-    w = model.constant("i8", w_dims, noise(rng, taps * o), f" q(0.5, 0)")
+    w = model.weights(rng, w_dims)
     bias, gains, zero, text = rescaling(rng, model, taps, o)
     y_type = f"i8[{','.join(map(str, y_dims))}] q(0.5, {zero})"
     name = "qdepthwise_conv2d" if depthwise else "qconv2d"
@@ -182,7 +190,7 @@ def dense_op(rng, model):
     index = len(model.params)
     rows, k = rng.choice([1, 1, rng.randint(1, 20)]), rng.choice([rng.randint(1, 700), channels(rng)])
     o = max(1, min(channels(rng), MOST_WEIGHTS // k))
-    w = model.constant("i8", [o, k], noise(rng, o * k), " q(0.5, 0)")
+    w = model.weights(rng, [o, k])
     bias, gains, zero, text = rescaling(rng, model, k, o)
     x_type = f"i8[{rows},{k}] q(0.5, {rng.randint(-128, 127)})"
     y_type = f"i8[{rows},{o}] q(0.5, {zero})"
@@ -239,13 +247,15 @@ def compare(model, command):
 
 def main():
     rng, count, command = random.Random(int(sys.argv[1])), int(sys.argv[2]), sys.argv[3:]
+    few = command[0] == "--few"
+    command = command[1:] if few else command
     only = command[1] if command[0] == "--only" else None
     command = command[2:] if only else command
     chains = command[0] == "--chains"
     files = chains or command[0] == "--files"
     wrong = []
     for first in range(0, count, 8):
-        model = Model(f"m{first}")
+        model = Model(f"m{first}", few)
         if chains:
             chain(rng, model, min(8, count - first), only == "rows")
             write_files(model, command[1:])
