@@ -112,14 +112,12 @@ static LLVMValueRef wide_product(qn_build *b, LLVMValueRef x, LLVMValueRef y) {
   return LLVMBuildAdd(b->b, LLVMBuildMul(b->b, low[0], low[1], ""), LLVMConstVector(at, lanes), "");
 }
 
-/* The contract tflite: h = (2*acc*mul + 2^31) >> 32, then (h + 2^(shr-1) - (acc < 0)) >> shr, which
- * rounds ties away from zero. */
-static LLVMValueRef rescale_integer(qn_build *b, const qn_isa *isa, LLVMValueRef acc,
-                                    LLVMValueRef mul, LLVMValueRef shr) {
+/* (2*acc*mul + 2^31) >> 32 */
+LLVMValueRef qn_high_product(qn_build *b, const qn_isa *isa, LLVMValueRef acc, LLVMValueRef mul) {
   int count = isa->lanes;
   LLVMTypeRef wide = qn_vector(LLVMInt64TypeInContext(b->u->context), count / 2);
   LLVMTypeRef lanes = qn_lanes_of(b, isa);
-  LLVMValueRef product[2], one = qn_splat_i32(b, 1, count);
+  LLVMValueRef product[2];
   LLVMValueRef factor[] = {LLVMBuildAdd(b->b, acc, acc, ""), mul};
   int odd_of[QN_MOST_LANES], high_of[QN_MOST_LANES];
   for (int i = 0; i < count; i++) {
@@ -137,8 +135,14 @@ static LLVMValueRef rescale_integer(qn_build *b, const qn_isa *isa, LLVMValueRef
     }
     product[odd] = LLVMBuildBitCast(b->b, wide_product(b, half[0], half[1]), lanes, "");
   }
-  LLVMValueRef high =
-      LLVMBuildShuffleVector(b->b, product[0], product[1], qn_indices(b, high_of, count), "");
+  return LLVMBuildShuffleVector(b->b, product[0], product[1], qn_indices(b, high_of, count), "");
+}
+
+/* (high + 2^(shr-1) - (acc < 0)) >> shr, which rounds ties away from zero. */
+LLVMValueRef qn_rescale_integer(qn_build *b, const qn_isa *isa, LLVMValueRef acc, LLVMValueRef mul,
+                                LLVMValueRef shr) {
+  int count = isa->lanes;
+  LLVMValueRef one = qn_splat_i32(b, 1, count), high = qn_high_product(b, isa, acc, mul);
   LLVMValueRef tie = LLVMBuildLShr(b->b, LLVMBuildShl(b->b, one, shr, ""), one, "");
   LLVMValueRef sign = LLVMBuildAShr(b->b, acc, qn_splat_i32(b, 31, count), "");
   LLVMValueRef sum = LLVMBuildAdd(b->b, LLVMBuildAdd(b->b, high, sign, ""), tie, "");
@@ -151,7 +155,7 @@ LLVMValueRef qn_rescale_lanes(qn_build *b, const qn_isa *isa, qn_rescale form, c
   LLVMValueRef scaled, first = qn_read(b, lanes, a, qn_vector_bytes(isa)),
                        second = qn_read(b, lanes, b_numbers, qn_vector_bytes(isa));
   if (form == QN_RESCALE_integer) {
-    scaled = rescale_integer(b, isa, acc, first, second);
+    scaled = qn_rescale_integer(b, isa, acc, first, second);
   } else {
     if (form == QN_RESCALE_signed) {
       LLVMValueRef sign = LLVMBuildAnd(b->b, acc, qn_splat_i32(b, INT32_MIN, isa->lanes), "");

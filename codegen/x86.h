@@ -53,6 +53,10 @@ LLVMValueRef qn_build_multiply_add(qn_build *b, const qn_isa *isa, LLVMValueRef 
                              LLVMValueRef rest); /* of floats */
 /* Floats to the nearest int32. */
 LLVMValueRef qn_round_lanes(qn_build *b, const qn_isa *isa, LLVMValueRef x);
+/* The contract tflite: acc below 2^30 in magnitude, mul not negative; shr 0, and then 1..31. */
+LLVMValueRef qn_high_product(qn_build *b, const qn_isa *isa, LLVMValueRef acc, LLVMValueRef mul);
+LLVMValueRef qn_rescale_integer(qn_build *b, const qn_isa *isa, LLVMValueRef acc, LLVMValueRef mul,
+                                LLVMValueRef shr);
 /* The stored values of accumulators, not yet narrowed; a, b_numbers: addresses of the numbers. */
 LLVMValueRef qn_rescale_lanes(qn_build *b, const qn_isa *isa, qn_rescale form, const qn_clamping *c,
                               LLVMValueRef acc, LLVMValueRef a, LLVMValueRef b_numbers);
