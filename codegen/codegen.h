@@ -87,6 +87,7 @@ typedef struct {
   int64_t text_bytes;    /* code */
   int64_t flash_bytes;   /* all that the program keeps of the object: code, weights, description */
   int64_t table_bytes;   /* of weight_bytes: a codec's tables, which belong to no layer */
+  const char *codec;     /* of coded or streamed weights; NULL where there are none */
   int64_t decoder_bytes; /* of text_bytes and what it reads: about */
   const qn_layer_size *layers; /* per op of the main function */
   const char **kernels;  /* per op of the main function: the function that computes it; "" for none */

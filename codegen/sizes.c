@@ -127,5 +127,6 @@ void qn_size_layers(qn_unit *u, const qn_elf *elf, qn_object *out) {
   }
   out->layers = sizes;
   out->table_bytes = u->weights.table_bytes;
+  out->codec = u->weights.codec ? u->weights.codec->name : NULL;
   out->decoder_bytes = u->weights.decoder_bytes;
 }

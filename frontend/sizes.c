@@ -31,6 +31,8 @@ static double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 /* Constants and the code that decodes them: what the weights take of flash. */
 static int64_t constant_bytes(const qn_object *o) { return o->weight_bytes + o->decoder_bytes; }
 
+static const char *codec_of(const qn_object *o) { return o->codec ? o->codec : "none"; }
+
 /* ------------------------------------------------------------------ a table */
 
 static bool takes_nothing(const qn_layer_size *l) {
@@ -70,7 +72,7 @@ static void print_table(const qn_size_report *r) {
     printf("%-18s %9" PRId64 "  of %" PRId64 " weights; bits are per weight of the model's file\n",
            "removed", r->source.weights - t.weights, r->source.weights);
   printf("%-18s %9" PRId64 "\n", "tables", o->table_bytes);
-  printf("%-18s %9" PRId64 "\n", "decoder", o->decoder_bytes);
+  printf("%-18s %9" PRId64 "  codec %s\n", "decoder", o->decoder_bytes, codec_of(o));
   printf("%-18s %9" PRId64 "  %6.3f bits per weight: weights, side data, tables, decoder\n",
          "constants", constant_bytes(o),
          ratio(8 * (double)constant_bytes(o), (double)r->source.weights));
@@ -84,28 +86,42 @@ static void print_table(const qn_size_report *r) {
 
 /* ------------------------------------------------------------------ JSON */
 
+static void print_json_ratio(const char *what, int64_t bytes, int64_t ours) {
+  printf("\"%s_bytes\": %" PRId64 ", \"%s_ratio\": %.4f, ", what, bytes, what,
+         ratio((double)bytes, (double)ours));
+}
+
+static void print_json_layers(const qn_size_report *r) {
+  int i = 0;
+  for (const qn_op *op = r->f->first; op; op = op->next, i++) {
+    const qn_layer_size *l = &r->object->layers[i];
+    printf("%s\n  {\"op\": \"%s\", \"name\": ", i ? "," : "", qn_ops[op->code].name);
+    qn_print_json_string(op->out->name);
+    printf(", \"weights\": %" PRId64 ", \"weight_bits\": %" PRId64
+           ", \"bits_per_weight\": %.4f, \"side_bits\": %" PRId64 ", \"code_bytes\": %" PRId64
+           ", \"stored\": \"%s\"}",
+           l->weights, l->weight_bits, ratio((double)l->weight_bits, (double)l->weights),
+           l->side_bits, l->code_bytes, qn_stored_as(l));
+  }
+}
+
 static void print_json(const qn_size_report *r) {
   const qn_object *o = r->object;
   totals t = add_up(r);
   printf("{\"weights\": %" PRId64 ", \"kept_weights\": %" PRId64 ", \"weight_bits\": %" PRId64
          ", \"bits_per_weight\": %.4f,\n \"side_bytes\": %" PRId64 ", \"table_bytes\": %" PRId64
          ", \"decoder_bytes\": %" PRId64 ", \"constant_bytes\": %" PRId64
-         ", \"code_bytes\": %" PRId64 ", \"flash_bytes\": %" PRId64
-         ",\n \"float32_bytes\": %" PRId64 ", \"int8_bytes\": %" PRId64 ", \"file_bytes\": %" PRId64
-         ", \"xz_bytes\": %" PRId64 ",\n \"layers\": [",
+         ", \"code_bytes\": %" PRId64 ", \"flash_bytes\": %" PRId64 ",\n \"codec\": \"%s\", ",
          r->source.weights, t.weights, t.weight_bits,
          ratio((double)t.weight_bits, (double)r->source.weights), bytes_of(t.side_bits),
          o->table_bytes, o->decoder_bytes, constant_bytes(o), o->text_bytes, o->flash_bytes,
-         4 * r->source.weights, r->source.weights, r->source.file_bytes, r->source.xz_bytes);
-  int i = 0;
-  for (const qn_op *op = r->f->first; op; op = op->next, i++) {
-    const qn_layer_size *l = &o->layers[i];
-    printf("%s\n  {\"op\": \"%s\", \"name\": ", i ? "," : "", qn_ops[op->code].name);
-    qn_print_json_string(op->out->name);
-    printf(", \"weights\": %" PRId64 ", \"weight_bits\": %" PRId64 ", \"side_bits\": %" PRId64
-           ", \"code_bytes\": %" PRId64 ", \"stored\": \"%s\"}",
-           l->weights, l->weight_bits, l->side_bits, l->code_bytes, qn_stored_as(l));
-  }
+         codec_of(o));
+  print_json_ratio("float32", 4 * r->source.weights, constant_bytes(o));
+  print_json_ratio("int8", r->source.weights, constant_bytes(o));
+  print_json_ratio("file", r->source.file_bytes, constant_bytes(o));
+  print_json_ratio("xz", r->source.xz_bytes, constant_bytes(o));
+  printf("\n \"layers\": [");
+  print_json_layers(r);
   printf("]}\n");
 }
 
