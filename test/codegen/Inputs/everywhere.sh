@@ -67,13 +67,15 @@ compile() {
     clang $flags -mavx512vl -mavx512vnni -mamx-int8 -c edited.s -o m.o
 }
 
-for model in "$@"; do
-  name=$(basename "$model")
-  name=${name%.*}
-  compile "$model" &&
-    clang $flags -O1 -ffreestanding -fno-builtin -nostdlib -static -fuse-ld=lld -I. -I "$runtime" \
-      -DINPUTS="$(count INPUT)" -DOUTPUTS="$(count OUTPUT)" -DTENSOR_BYTES="$(largest '[A-Z]*PUT[0-9]*_BYTES')" \
-      "$here/harness.c" $system m.o -o program || { echo "$place: $name does not link"; exit 1; }
+# link FILE...: the program, with FILEs in front of the model.
+link() {
+  clang $flags -O1 -ffreestanding -fno-builtin -nostdlib -static -fuse-ld=lld -I. -I "$runtime" \
+    -DINPUTS="$(count INPUT)" -DOUTPUTS="$(count OUTPUT)" -DTENSOR_BYTES="$(largest '[A-Z]*PUT[0-9]*_BYTES')" \
+    "$here/harness.c" $system "$@" m.o -o program
+}
+
+# Leaves the answers in $name.got, what the program says in m.stack.
+execute() {
   case $system in
   *board.c)
     [ -z "$COUNTER" ] || plugin="-plugin $COUNTER,$(llvm-nm -S program | awk '$4 == "m_run" { print "at=0x" $1 ",bytes=0x" $2 }'),to=m.calls"
@@ -86,6 +88,19 @@ for model in "$@"; do
     status=$?
     ;;
   esac
+}
+
+# QEMU 7.2 stops where vfcvt.rtz is the first float instruction behind the start of a page
+# (decode_save_opc): with the same code at another address it does not.
+has_stopped() { [ $status != 0 ] && grep -q decode_save_opc m.stack; }
+printf '.text\n.skip 256\n' > elsewhere.s
+
+for model in "$@"; do
+  name=$(basename "$model")
+  name=${name%.*}
+  compile "$model" && link || { echo "$place: $name does not link"; exit 1; }
+  execute
+  has_stopped && link elsewhere.s && execute
   [ $status = 0 ] || { echo "$place: $name $options: exit status $status; stack $(cat m.stack)"; exit 1; }
   cmp "$name.got" "$name.want" || { echo "$place: $name $options differs"; exit 1; }
   echo "$place: $name equal; code $(largest CODE_BYTES), memory $(largest MEMORY_BYTES), stack $(($(cat m.stack))) of $(largest STACK_BYTES)"
