@@ -11,8 +11,8 @@
  *
  * shr is a right shift, the negative of TFLite's `shift`. Every function is defined for every
  * argument: sums and left shifts wrap to 32 bits, shifts out of range count as the nearest one in
- * range. int64 accumulators have functions of their own, with multipliers of 15 bits. The forms are
- * chosen so that a loop over channels becomes vector code. Right shifts of
+ * range. int64 accumulators have functions of their own, under tflite and single with multipliers of
+ * 15 bits. The forms are chosen so that a loop over channels becomes vector code. Right shifts of
  * negative numbers are arithmetic and conversions to int32_t wrap, as gcc and clang promise. */
 #ifndef QN_FIXED_H
 #define QN_FIXED_H
@@ -124,10 +124,20 @@ QN_INLINE float qn_float_of_long(int64_t acc) {
   return (float)(int32_t)(acc >> 16) * 65536.0f + (float)(int32_t)(acc & 65535);
 }
 
-/* acc scaled under any contract: tflite and single alike; mulhi with one rounding, at 16 + shr. */
+/* Contract mulhi, with all of mul, which has few bits where the multiplier is small:
+ * (acc*mul + 2^(31+shr)) >> (32+shr), modulo 2^32; |acc| below 2^47, shr -7..0. acc in two parts,
+ * so that no product has more than 63 bits. */
+QN_INLINE int32_t qn_requantize_long_mulhi(int64_t acc, int32_t mul, int32_t shr) {
+  int32_t n = 16 + qn_clamp(shr, -7, 0);
+  int64_t low = ((acc & 65535) * mul + ((int64_t)1 << (n + 15))) >> 16;
+  int64_t high = (int64_t)((uint64_t)(acc >> 16) * (uint64_t)(int64_t)mul);
+  return (int32_t)((int64_t)((uint64_t)high + (uint64_t)low) >> n);
+}
+
+/* acc scaled under any contract: tflite and single alike. */
 QN_INLINE int32_t qn_requantize_long(int64_t acc, int32_t mul, int32_t shr, qn_contract contract) {
   switch (contract) {
-  case QN_CONTRACT_mulhi: return qn_requantize_long_by(acc, mul, 16 + qn_clamp(shr, -7, 0));
+  case QN_CONTRACT_mulhi: return qn_requantize_long_mulhi(acc, mul, shr);
   case QN_CONTRACT_float: return qn_round(qn_float_of_long(acc) * qn_float_of_bits(mul));
   default: return qn_requantize_long_by(acc, mul, 15 + qn_clamp(shr, -7, 31));
   }

@@ -91,6 +91,7 @@ static void long_contracts(void) {
   EXPECT(qn_requantize_long(-1, HALF, 0, QN_CONTRACT_single), 0); /* -0.5 */
   EXPECT(qn_requantize_long(6, HALF, 0, QN_CONTRACT_mulhi), 2);   /* 0.25 of 6: 1.5 */
   EXPECT(qn_requantize_long(-6, HALF, 0, QN_CONTRACT_mulhi), -1);
+  EXPECT(qn_requantize_long((int64_t)1 << 40, 100, 0, QN_CONTRACT_mulhi), 25600); /* all of mul counts */
   EXPECT(qn_requantize_long((int64_t)1 << 46, HALF, 31, QN_CONTRACT_tflite), 1 << 14);
   EXPECT(qn_requantize_long(-((int64_t)1 << 46), HALF, 31, QN_CONTRACT_tflite), -(1 << 14));
   EXPECT(qn_requantize_long(1 << 16, 0x7FFF8000, 0, QN_CONTRACT_tflite), 65534);
@@ -172,6 +173,10 @@ static int32_t define_long(int64_t acc, int32_t mul, int32_t n) {
   return wrap(floor_div(2 * (acc * half) + power(n), 2 * power(n)));
 }
 
+static int32_t define_long_mulhi(int64_t acc, int32_t mul, int32_t n) {
+  return wrap(floor_div(2 * ((wide)acc * mul) + power(n), 2 * power(n)));
+}
+
 static uint32_t next_random(uint64_t *state) {
   *state = *state * 6364136223846793005u + 1442695040888963407u;
   return (uint32_t)(*state >> 32);
@@ -207,7 +212,7 @@ int main(void) {
     EXPECT(qn_requantize_long(sum, mul, shr, QN_CONTRACT_tflite),
            define_long(sum, mul, 15 + clamp(shr, -7, 31)));
     EXPECT(qn_requantize_long(sum, mul, shr, QN_CONTRACT_mulhi),
-           define_long(sum, mul, 16 + clamp(shr, -7, 0)));
+           define_long_mulhi(sum, mul, 32 + clamp(shr, -7, 0)));
     qn_requantize_long(sum * 32768, mul, shr, QN_CONTRACT_float);
     qn_requantize_long(sum * 131072, mul, shr, QN_CONTRACT_single);
   }
