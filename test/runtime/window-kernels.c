@@ -1,7 +1,8 @@
 /* Convolution, depthwise convolution and matrix product against direct definitions, floats summed
  * in the promised order and so to the bit, over random shapes: every kind of padding, stride,
  * dilation, groups, multipliers, batch, per tensor and per channel, with and without bias, every
- * contract; inputs of 8 and 16 bits, sums of 32 and 64. Buffers have exactly the sizes that the
+ * contract; inputs of 8 and 16 bits, sums of 32 and 64; real inputs whose scale is found, NaNs and
+ * nothing but 0 among them. Buffers have exactly the sizes that the
  * kernels may touch, so that an address sanitizer sees any other access.
  *
  * Prints a checksum of all outputs: it must not depend on how the kernels were compiled. */
@@ -279,6 +280,55 @@ static void window_f32(int depthwise) {
   free(x), free(w), free(b), free(y), free(scratch);
 }
 
+/* What dynamic.h says of all of x, in plain words; returns the zero point. */
+static int32_t find_scale(const float *x, int64_t count, float *scale) {
+  float low = 0, high = 0;
+  for (int64_t i = 0; i < count; i++) {
+    low = fminf(low, x[i]); /* of a number and a NaN the number */
+    high = fmaxf(high, x[i]);
+  }
+  *scale = high / 255.0f - low / 255.0f;
+  if (*scale < 0x1p-126f) *scale = 1;
+  return (int32_t)fminf(roundf(-low / *scale), 255) - 128;
+}
+
+static void store_found(const float *x, int64_t count, float scale, int32_t zero, int8_t *stored) {
+  for (int64_t i = 0; i < count; i++) {
+    float at = isnan(x[i]) ? 0 : roundf(x[i] * (1.0f / scale));
+    stored[i] = (int8_t)fminf(fmaxf(at + (float)zero, -128), 127);
+  }
+}
+
+static void window_dynamic(int depthwise) {
+  qn_conv_dynamic_params p = {random_window(depthwise), -INFINITY, INFINITY, pick(0, 1), 0.0123f};
+  const qn_window *g = &p.g;
+  if (pick(0, 1)) p.low = 0, p.high = 6;
+  int64_t count = (int64_t)g->batch * g->out_h * g->out_w * g->out_c;
+  int64_t x_count = (int64_t)g->batch * g->in_h * g->in_w * g->in_c;
+  int32_t k = g->kernel_h * g->kernel_w * depth(g, depthwise), has_bias = pick(0, 4) > 0;
+  float *x = random_f32(x_count), *b = random_f32(g->out_c), *scales = random_f32(g->out_c);
+  int kind = pick(0, 9);
+  for (int64_t i = 0; i < x_count && kind == 0; i++) x[i] = 0;
+  if (kind == 1) x[pick(0, (int32_t)x_count - 1)] = NAN;
+  int8_t *w = random_i8((int64_t)g->out_c * k), *stored = allocate(x_count, 1);
+  float *y = allocate(count, sizeof(float)), scale;
+  void *scratch = allocate(x_count + (depthwise ? 0 : 2 * k), 1);
+  const void *in[4] = {x, w, has_bias ? b : NULL, p.per_channel ? scales : NULL};
+  (depthwise ? qn_kernel_depthwise_dynamic : qn_kernel_conv2d_dynamic)(&p, in, y, scratch);
+  int32_t zero = find_scale(x, x_count, &scale);
+  store_found(x, x_count, scale, zero, stored);
+  for (int64_t i = 0; i < count; i++) {
+    int64_t o = i % g->out_c, sum = sum_window_int(g, depthwise, stored, 0, w, zero, i);
+    float want = (float)sum * (scale * (p.per_channel ? scales[o] : p.w_scale));
+    if (has_bias) want += b[o];
+    want = fminf(fmaxf(want, p.low), p.high);
+    if (y[i] != want) fail("dynamic", i, (double)y[i], (double)want, g);
+  }
+  digest(y, count * (int64_t)sizeof(float));
+  cases++;
+  free(x), free(w), free(b), free(y), free(scales), free(stored), free(scratch);
+}
+
 /* ------------------------------------------------------------------ matrices */
 
 /* Indexes of a[t,m,k] and b[t,k,n], and the matrix's own output y = (t, m, n). */
@@ -370,6 +420,7 @@ int main(void) {
     for (int depthwise = 0; depthwise < 2; depthwise++) {
       window_int(depthwise, 0), window_int(depthwise, 1);
       window_f32(depthwise);
+      window_dynamic(depthwise);
     }
     product_f32();
     product_i8();
