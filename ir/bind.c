@@ -521,7 +521,8 @@ static int64_t patch_count(const qn_window *g) {
  *   conv2d_f32   the patch under one result pixel, floats: kernel_h*kernel_w*in_c/groups;
  *                so conv2d_f16, conv2d_bf16
  *   conv2d_i8    the same, int16; so conv2d_i16
- *   conv2d_dynamic  the patch, int16, and the whole input, int8; depthwise_dynamic the latter
+ *   conv2d_dynamic  a float per channel of the result, the patch, int16, and the whole input,
+ *                   int8; depthwise_dynamic the same without the patch
  *   avg_pool_i8  an int32 accumulator per channel; so avg_pool_i16
  *   matmul_i8    a row of k int16
  *   softmax_i8   a table of int32 if tabulated */
@@ -540,10 +541,12 @@ static int64_t scratch_bytes(const qn_op *op, const qn_call *c) {
   }
   case QN_KERNEL_conv2d_dynamic: {
     qn_window g = qn_window_of(op);
-    bytes = 2 * patch_count(&g) + qn_count(type_of(op, 0));
+    bytes = 4 * g.out_c + 2 * patch_count(&g) + qn_count(type_of(op, 0));
     break;
   }
-  case QN_KERNEL_depthwise_dynamic: bytes = qn_count(type_of(op, 0)); break;
+  case QN_KERNEL_depthwise_dynamic:
+    bytes = 4 * (int64_t)qn_window_of(op).out_c + qn_count(type_of(op, 0));
+    break;
   case QN_KERNEL_avg_pool_i8:
   case QN_KERNEL_avg_pool_i16: bytes = 4 * (int64_t)qn_window_of(op).out_c; break;
   case QN_KERNEL_matmul_i8: bytes = 2 * type_of(op, 0)->dim[type_of(op, 0)->rank - 1]; break;

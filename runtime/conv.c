@@ -120,32 +120,33 @@ void qn_kernel_conv2d_i16(const qn_conv_i8_params *p, const void *const *in, voi
 
 /* One pixel's results from all groups' rows; x is stored. */
 QN_INLINE void pixel_dynamic(const qn_conv_dynamic_params *p, const void *const *in,
-                             qn_found_scale found, const int8_t *x, pixel at, float *y,
+                             const float *units, int32_t zero, const int8_t *x, pixel at, float *y,
                              int16_t *row) {
   const qn_window *g = &p->g;
   const int8_t *w = in[1];
   int32_t k_count = g->kernel_h * g->kernel_w * (g->in_c / g->groups);
   int32_t channels = g->out_c / g->groups;
   for (int32_t group = 0; group < g->groups; group++) {
-    gather_int(g, found.zero, x, at, group, row, 0);
+    gather_int(g, zero, x, at, group, row, 0);
     for (int32_t c = group * channels; c < (group + 1) * channels; c++)
-      y[c] = qn_real_sum(p, in, found.scale, qn_dot_i8(row, w + c * k_count, k_count), c);
+      y[c] = qn_real_sum(p, in, units, qn_dot_i8(row, w + c * k_count, k_count), c);
   }
 }
 
-/* scratch: K int16, then the stored input. */
+/* scratch: out_c floats, K int16, the stored input. */
 void qn_kernel_conv2d_dynamic(const qn_conv_dynamic_params *p, const void *const *in, void *out,
                               void *scratch) {
   const qn_window *g = &p->g;
-  int16_t *row = scratch;
+  float *units = scratch;
+  int16_t *row = (int16_t *)(units + g->out_c);
   int8_t *x = (int8_t *)(row + g->kernel_h * g->kernel_w * (g->in_c / g->groups));
-  qn_found_scale found = qn_quantize_now(in[0], qn_input_count(g), x);
+  int32_t zero = qn_quantize_now(p, in, x, units);
   float *y = out;
   pixel at;
   for (at.n = 0; at.n < g->batch; at.n++)
     for (at.y = 0; at.y < g->out_h; at.y++)
       for (at.x = 0; at.x < g->out_w; at.x++, y += g->out_c)
-        pixel_dynamic(p, in, found, x, at, y, row);
+        pixel_dynamic(p, in, units, zero, x, at, y, row);
 }
 
 QN_INLINE void gather_f32(const qn_window *g, const float *x, pixel at, int32_t group, float *row) {

@@ -121,38 +121,45 @@ void qn_kernel_depthwise_i16(const qn_conv_i8_params *p, const void *const *in, 
   depthwise_int(p, in, out, 1);
 }
 
+/* What all pixels have in common: the stored input with its zero point, the channels' units. */
+typedef struct {
+  const int8_t *x;
+  int32_t zero;
+  const float *units;
+} found_input;
+
 QN_INLINE void channels_dynamic(const qn_conv_dynamic_params *p, const void *const *in,
-                                qn_found_scale found, const int8_t *x, window at, int32_t first,
-                                int32_t count, float *y) {
+                                found_input from, window at, int32_t first, int32_t count,
+                                float *y) {
   uint32_t acc[QN_BLOCK] = {0};
   const qn_window *g = &p->g;
-  sum_channels(g, g->out_c / g->in_c, found.zero, x, in[1], at, first, count, acc, 0);
+  sum_channels(g, g->out_c / g->in_c, from.zero, from.x, in[1], at, first, count, acc, 0);
   for (int32_t i = 0; i < count; i++)
-    y[first + i] = qn_real_sum(p, in, found.scale, acc[i], first + i);
+    y[first + i] = qn_real_sum(p, in, from.units, acc[i], first + i);
 }
 
 QN_INLINE void pixel_dynamic(const qn_conv_dynamic_params *p, const void *const *in,
-                             qn_found_scale found, const int8_t *x, window at, float *y) {
+                             found_input from, window at, float *y) {
   int32_t whole = p->g.out_c / QN_BLOCK * QN_BLOCK;
-  for (int32_t c = 0; c < whole; c += QN_BLOCK)
-    channels_dynamic(p, in, found, x, at, c, QN_BLOCK, y);
-  if (whole < p->g.out_c) channels_dynamic(p, in, found, x, at, whole, p->g.out_c - whole, y);
+  for (int32_t c = 0; c < whole; c += QN_BLOCK) channels_dynamic(p, in, from, at, c, QN_BLOCK, y);
+  if (whole < p->g.out_c) channels_dynamic(p, in, from, at, whole, p->g.out_c - whole, y);
 }
 
-/* scratch: the stored input. */
+/* scratch: out_c floats, then the stored input. */
 void qn_kernel_depthwise_dynamic(const qn_conv_dynamic_params *p, const void *const *in, void *out,
                                  void *scratch) {
   const qn_window *g = &p->g;
-  qn_found_scale found = qn_quantize_now(in[0], qn_input_count(g), scratch);
-  float *y = out;
+  float *units = scratch, *y = out;
+  int8_t *x = (int8_t *)(units + g->out_c);
+  found_input from = {x, qn_quantize_now(p, in, x, units), units};
   for (int32_t n = 0; n < g->batch; n++)
     for (int32_t oy = 0; oy < g->out_h; oy++)
       for (int32_t ox = 0; ox < g->out_w; ox++, y += g->out_c) {
         window at = find_window(g, n, oy, ox);
         if (is_whole(g, &at))
-          pixel_dynamic(p, in, found, scratch, whole_window(g, at.origin), y);
+          pixel_dynamic(p, in, from, whole_window(g, at.origin), y);
         else
-          pixel_dynamic(p, in, found, scratch, at, y);
+          pixel_dynamic(p, in, from, at, y);
       }
 }
 

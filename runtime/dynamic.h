@@ -2,10 +2,13 @@
  * convolutions of real tensors with int8 weights share.
  *
  *   low = min(0, least of x), high = max(0, most of x)
- *   scale = high/255 - low/255 (1 where that is no normal number), zero = round(-low/scale) - 128
- *   stored = round(x * (1/scale)) + zero within -128..127
+ *   scale = high/255 - low/255 (1 where that is no normal number)
+ *   zero = round(-low/scale) - 128, ties away from 0
+ *   stored = round(x * (1/scale)) + zero within -128..127, ties to even
+ *   y = sum * (scale * w.scale) + b, clamped
  *
- * in float, ties away from 0. NaNs do not count for the range and are stored as real 0. */
+ * in float. NaNs do not count for the range and are stored as real 0. Scratch begins with scale *
+ * w.scale of every channel. As few operations on floats as can be: there are cores without. */
 #ifndef QN_DYNAMIC_H
 #define QN_DYNAMIC_H
 
@@ -41,26 +44,34 @@ QN_INLINE qn_found_scale qn_find_scale(const float *x, int32_t count) {
   return found;
 }
 
-/* stored: count bytes. */
-QN_INLINE qn_found_scale qn_quantize_now(const float *x, int32_t count, int8_t *stored) {
+/* qn_round, cheaper where floats are functions: beyond 2^22 some number of x's sign, less than
+ * 2^31 - 2^8 from 0; a NaN gives 0. */
+QN_INLINE int32_t qn_round_small(float x) {
+  const float magic = 12582912.0f; /* 1.5 * 2^23 */
+  int32_t bits = qn_bits_of_float(x + magic);
+  return (bits & INT32_MAX) > 0x7F800000 ? 0 : bits - qn_bits_of_float(magic);
+}
+
+/* stored: count bytes; units: one per channel. Returns the zero point. */
+QN_INLINE int32_t qn_quantize_now(const qn_conv_dynamic_params *p, const void *const *in,
+                                  int8_t *stored, float *units) {
+  const qn_window *g = &p->g;
+  const float *x = in[0], *scales = in[3];
+  int32_t count = g->batch * g->in_h * g->in_w * g->in_c;
   qn_found_scale found = qn_find_scale(x, count);
   float inverse = 1.0f / found.scale;
-  for (int32_t i = 0; i < count; i++) {
-    int32_t whole = qn_clamp(qn_round_away(x[i] * inverse), -256, 256);
-    stored[i] = (int8_t)qn_clamp(whole + found.zero, -128, 127);
-  }
-  return found;
+  for (int32_t i = 0; i < count; i++)
+    stored[i] = (int8_t)qn_clamp(qn_round_small(x[i] * inverse) + found.zero, -128, 127);
+  for (int32_t c = 0; c < g->out_c; c++)
+    units[c] = found.scale * (p->per_channel ? scales[c] : p->w_scale);
+  return found.zero;
 }
 
-QN_INLINE int32_t qn_input_count(const qn_window *g) {
-  return g->batch * g->in_h * g->in_w * g->in_c;
-}
-
-/* Channel c from its sum of products: in float, the bias last. in[2]: bias; in[3]: scales. */
-QN_INLINE float qn_real_sum(const qn_conv_dynamic_params *p, const void *const *in, float scale,
-                            uint32_t sum, int32_t c) {
-  const float *bias = in[2], *scales = in[3];
-  float real = (float)(int32_t)sum * (scale * (p->per_channel ? scales[c] : p->w_scale));
+/* Channel c from its sum of products; in[2]: bias. */
+QN_INLINE float qn_real_sum(const qn_conv_dynamic_params *p, const void *const *in,
+                            const float *units, uint32_t sum, int32_t c) {
+  const float *bias = in[2];
+  float real = (float)(int32_t)sum * units[c];
   return qn_clamp_f32(bias ? real + bias[c] : real, p->low, p->high);
 }
 

@@ -294,7 +294,7 @@ static int32_t find_scale(const float *x, int64_t count, float *scale) {
 
 static void store_found(const float *x, int64_t count, float scale, int32_t zero, int8_t *stored) {
   for (int64_t i = 0; i < count; i++) {
-    float at = isnan(x[i]) ? 0 : roundf(x[i] * (1.0f / scale));
+    float at = isnan(x[i]) ? 0 : rintf(x[i] * (1.0f / scale));
     stored[i] = (int8_t)fminf(fmaxf(at + (float)zero, -128), 127);
   }
 }
@@ -312,7 +312,7 @@ static void window_dynamic(int depthwise) {
   if (kind == 1) x[pick(0, (int32_t)x_count - 1)] = NAN;
   int8_t *w = random_i8((int64_t)g->out_c * k), *stored = allocate(x_count, 1);
   float *y = allocate(count, sizeof(float)), scale;
-  void *scratch = allocate(x_count + (depthwise ? 0 : 2 * k), 1);
+  void *scratch = allocate(4 * g->out_c + (depthwise ? 0 : 2 * k) + x_count, 1);
   const void *in[4] = {x, w, has_bias ? b : NULL, p.per_channel ? scales : NULL};
   (depthwise ? qn_kernel_depthwise_dynamic : qn_kernel_conv2d_dynamic)(&p, in, y, scratch);
   int32_t zero = find_scale(x, x_count, &scale);
