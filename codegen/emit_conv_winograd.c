@@ -241,6 +241,7 @@ static bool take(qn_unit *u, const qn_call *call, qn_job *job, int32_t outputs) 
   qn_conv_i8_params params;
   memcpy(&params, call->params, sizeof params);
   if (u->options->optimize != QN_OPTIMIZE_SPEED || !qn_dsp_takes(u, call, &params)) return false;
+  if (u->options->weights != QN_WEIGHTS_RAW) return false; /* decoded, they would be in memory */
   if (!has_shape(&params.g, outputs) || !pays(u, &params.g, outputs)) return false;
   conv_shape *s = qn_alloc(&u->m->arena, sizeof *s);
   *s = (conv_shape){.g = params.g, .outputs = outputs, .x_zero = params.x_zero};
