@@ -116,6 +116,8 @@ static bool take(qn_unit *u, const qn_call *call, qn_job *job, const lane_code *
   job->constants = to;
   job->constant_bytes = bytes;
   job->scratch_bytes = s->copied ? qn_padded_elems(&s->p) + SLACK : 0;
+  job->overlap = s->copied ? QN_AHEAD : QN_APART;
+  job->lead = qn_image_lead(&s->p.g);
   return true;
 }
 

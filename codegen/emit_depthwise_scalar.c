@@ -84,6 +84,8 @@ static bool take(qn_unit *u, const qn_call *call, qn_job *job) {
   job->shape_bytes = sizeof *s;
   job->constants = to;
   job->scratch_bytes = s->copied ? qn_padded_elems(&s->p) : 0;
+  job->overlap = s->copied ? QN_AHEAD : QN_APART;
+  job->lead = qn_image_lead(&s->p.g);
   return true;
 }
 

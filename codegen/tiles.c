@@ -108,6 +108,16 @@ static int32_t choose_group(const qn_tiles *s, const int8_t *w) {
   return group;
 }
 
+/* A copied input is free for the results. One that is read in place is read by each block of
+ * channels; where there is only one, tiles come in the order of their pixels. */
+static void set_overlap(const qn_tiles *s, qn_job *job) {
+  const qn_window *g = &s->p.g;
+  int32_t tile = s->at[0].tile, again = (g->out_w + tile - 1) / tile * tile - g->out_w;
+  if (!s->copied && (s->segment_count > 1 || s->at[0].blocks > 1)) return;
+  job->overlap = QN_AHEAD;
+  job->lead = s->copied ? qn_image_lead(g) : qn_window_lead(g, again);
+}
+
 bool qn_take_tiles(qn_unit *u, const qn_call *call, qn_job *job, const qn_tile_code *code) {
   qn_conv_i8_params params;
   memcpy(&params, call->params, sizeof params);
@@ -133,6 +143,7 @@ bool qn_take_tiles(qn_unit *u, const qn_call *call, qn_job *job, const qn_tile_c
   job->constant_bytes = bytes;
   s->totals = qn_round_up((int32_t)copy, 16);
   job->scratch_bytes = totals ? s->totals + totals : copy;
+  set_overlap(s, job);
   return true;
 }
 

@@ -144,3 +144,8 @@ int64_t qn_window_lead(const qn_window *g, int32_t again) {
   }
   return lead;
 }
+
+int64_t qn_image_lead(const qn_window *g) {
+  int64_t growth = (int64_t)g->out_h * g->out_w * g->out_c - (int64_t)g->in_h * g->in_w * g->in_c;
+  return growth > 0 ? (g->batch - 1) * growth : 0;
+}

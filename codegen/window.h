@@ -28,6 +28,8 @@ int64_t qn_padded_elems(const qn_padded *p);
 /* The lead (qn_op) of a kernel for int8 that computes pixels in their order, reads a pixel's window
  * before it writes it, and repeats at most `again` pixels that it has written. */
 int64_t qn_window_lead(const qn_window *g, int32_t again);
+/* The same of one that reads all of an image before it writes any of the image's results. */
+int64_t qn_image_lead(const qn_window *g);
 
 /* How elements get into the copy. Both may write beyond the end, what the next call overwrites:
  * rows are written in ascending order. */
