@@ -87,7 +87,7 @@ COMPACT static bool read_prediction(reader *r, matrix *m, uint32_t place, uint32
     if (i < QN_CODEC_LAGS && place + x > place) return false;
     r->number[i] = (int32_t)x;
   } while (++i < (m->phases + 1) * QN_CODEC_LAGS);
-  return true;
+  return m->phase > 0;
 }
 
 /* rows of cols weights each, to `place` in the image. */

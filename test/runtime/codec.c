@@ -409,6 +409,22 @@ static void check_damage(void) {
   }
 }
 
+/* More phases than columns, which would be none of no weights: 1 00 00001 00010 00000 11111, a
+ * matrix of 1 x 2 with 31 phases behind the first, and four lags of 0, 10000 each; a table of
+ * zeros. */
+static void check_phases(void) {
+  static const uint8_t body[] = {0x81, 0x10, 0x3F, 0x08, 0x42, 0x00};
+  const uint32_t start = 128 + sizeof body;
+  uint8_t *stream = buffer(start + QN_CODEC_HEADER), *got = buffer(4);
+  memset(stream, 0, start + QN_CODEC_HEADER);
+  for (uint32_t i = 0; i < sizeof body; i++) stream[start - 1 - i] = body[i];
+  expect("phases", 0,
+         decode("huffman", stream, start + QN_CODEC_HEADER, start, got, 4, 5 | QN_STATIC_PREDICTED),
+         QUERN_ECORRUPT);
+  free(got);
+  free(stream);
+}
+
 /* Streams that no encoder makes: noise, or a good stream with a part of it overwritten. */
 static void check_noise(int rounds) {
   for (const qn_codec *c = qn_codecs; c->name; c++) {
@@ -478,6 +494,7 @@ int main(int argc, char **argv) {
   check_few();
   check_images();
   check_damage();
+  check_phases();
   check_noise(3000);
   return finish("codecs");
 }
