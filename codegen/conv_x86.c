@@ -182,6 +182,11 @@ static bool add_blocks(packer *p, qn_rescale form) {
   return true;
 }
 
+bool qn_x86_in_place(const qn_x86_conv *s) {
+  return s->isa.taps == 4 && !s->tiles && qn_is_unpadded(&s->p) &&
+         s->p.run_elems % s->isa.taps == 0;
+}
+
 int64_t qn_x86_copy_bytes(const qn_x86_conv *s) {
   int64_t bytes = qn_padded_elems(&s->p) * qn_activation_bytes(&s->isa) + 2 * QN_MOST_VECTOR;
   return (bytes + ALIGN - 1) / ALIGN * ALIGN;
@@ -227,7 +232,7 @@ bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   qn_x86_conv *s = qn_alloc(&u->m->arena, sizeof *s);
   s->isa = qn_isa_of(u);
   s->x_zero = params.x_zero;
-  s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
+  s->clamping = (qn_clamping){.zero = params.y_zero, .low = params.low, .high = params.high};
   packer p = {.u = u, .call = call, .s = s, .g = params.g, .rank = job->alternative};
   qn_straighten(&p.g);
   qn_window folded = amx ? p.g : fold_pixels(&s->isa, &p.g);
@@ -251,5 +256,10 @@ bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   job->constants = p.bytes;
   job->constant_bytes = p.used;
   job->scratch_bytes = qn_x86_copy_bytes(s) + (amx ? qn_amx_sum_bytes(s) : 0);
+  if (s->isa.taps == 4) {
+    job->flip_x = &s->x_flipped;
+    job->flip_y = &s->clamping.flipped;
+    job->flipped_scratch = qn_x86_in_place(s) ? 0 : job->scratch_bytes;
+  }
   return true;
 }

@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
   qn_isa isa;
   qn_padded p;
-  int32_t x_zero;
+  int32_t x_zero, x_flipped; /* the latter: the input is stored as unsigned bytes */
   qn_clamping clamping;
   int32_t run_steps;   /* of 4 bytes in a run, a multiple of chunk_steps */
   int32_t chunk_steps; /* in the constants, steps whose weights of a vector follow each other: 1, or
@@ -45,6 +45,8 @@ typedef struct {
 bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx);
 int32_t qn_x86_step_count(const qn_x86_conv *s);
 int32_t qn_x86_numbers_bytes(const qn_x86_conv *s, int32_t vectors);
+/* A flipped input is what dot products read, where it lies. */
+bool qn_x86_in_place(const qn_x86_conv *s);
 int64_t qn_x86_copy_bytes(const qn_x86_conv *s); /* of scratch, for the padded input */
 
 /* -- emit_conv_x86.c */

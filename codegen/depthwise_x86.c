@@ -39,7 +39,7 @@ qn_x86_depthwise *qn_measure_depthwise(qn_unit *u, const qn_call *call) {
   s->isa = qn_isa_of(u);
   s->g = params.g;
   s->x_zero = params.x_zero;
-  s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
+  s->clamping = (qn_clamping){.zero = params.y_zero, .low = params.low, .high = params.high};
   return measure(s) ? s : NULL;
 }
 
@@ -151,12 +151,25 @@ bool qn_pack_depthwise(qn_unit *u, const qn_call *call, qn_x86_depthwise *s, qn_
     if (!pack_strip(&p, &s->at[i])) return false;
   job->shape = s;
   job->shape_bytes = sizeof *s;
+  if (s->isa.taps == 4) {
+    job->flip_x = &s->x_flipped;
+    job->flip_y = &s->clamping.flipped;
+    job->flipped_scratch = job->scratch_bytes;
+  }
   job->constants = p.bytes;
   job->constant_bytes = bytes;
   return true;
 }
 
 /* ------------------------------------------------------------------ rows */
+
+int qn_stored_zero(const qn_x86_depthwise *s) { return s->x_zero + (s->x_flipped ? 128 : 0); }
+
+LLVMValueRef qn_unsigned_bytes(qn_build *b, const qn_x86_depthwise *s, LLVMValueRef bytes) {
+  if (s->x_flipped) return bytes;
+  int count = (int)LLVMGetVectorSize(LLVMTypeOf(bytes));
+  return LLVMBuildXor(b->b, bytes, qn_splat_i8(b, 128, count), "");
+}
 
 LLVMValueRef qn_depthwise_row(qn_build *b, const qn_x86_depthwise *s, LLVMValueRef x,
                               LLVMValueRef padding, LLVMValueRef row, int32_t tap) {

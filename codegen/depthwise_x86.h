@@ -30,7 +30,7 @@ typedef struct {
 typedef struct {
   qn_isa isa;
   qn_window g;
-  int32_t x_zero;
+  int32_t x_zero, x_flipped; /* the latter: the input is stored as unsigned bytes */
   qn_clamping clamping;
   int32_t rows;            /* results per line: 1 or 2 */
   int32_t lines;           /* of as many input rows as a lane takes taps */
@@ -54,6 +54,9 @@ qn_x86_depthwise *qn_measure_depthwise(qn_unit *u, const qn_call *call);
  * has no exact form. */
 bool qn_pack_depthwise(qn_unit *u, const qn_call *call, qn_x86_depthwise *s, qn_job *job);
 
+/* The input's zero point as it is stored; and bytes of the input, for dot products of four taps. */
+int qn_stored_zero(const qn_x86_depthwise *s);
+LLVMValueRef qn_unsigned_bytes(qn_build *b, const qn_x86_depthwise *s, LLVMValueRef bytes);
 /* Four vectors of bytes of as many rows -> as many vectors whose lanes have a byte of each: lane
  * 4i+e of vector j is element 16i + 4j + e. */
 void qn_interleave_rows(qn_build *b, const qn_isa *isa, const LLVMValueRef *rows,

@@ -20,7 +20,7 @@ bool qn_take_add_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   if (qn_constant(u, call->in[0]) || qn_constant(u, call->in[1])) return false;
   add_shape *s = qn_alloc(&u->m->arena, sizeof *s);
   if (!qn_prove_add_integers(&p, &s->numbers)) return false;
-  s->clamping = (qn_clamping){p.y_zero, p.low, p.high};
+  s->clamping = (qn_clamping){.zero = p.y_zero, .low = p.low, .high = p.high};
   s->count = p.walk.dim[QN_KERNEL_RANK - 1];
   s->lanes = qn_can(u, QN_NEEDS_mve) ? MOST_LANES : 1;
   job->shape = s;

@@ -42,7 +42,7 @@ bool qn_take_add_x86(qn_unit *u, const qn_call *call, qn_job *job) {
     s->numbers = (qn_add_numbers){0};
     if (!take_integers(u, &p, s)) return false;
   }
-  s->clamping = (qn_clamping){p.y_zero, p.low, p.high};
+  s->clamping = (qn_clamping){.zero = p.y_zero, .low = p.low, .high = p.high};
   s->count = p.walk.dim[QN_KERNEL_RANK - 1];
   job->shape = s;
   job->shape_bytes = sizeof *s;

@@ -294,7 +294,7 @@ bool qn_take_conv2d_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   s->g.out_c = params.y_c;
   qn_straighten(&s->g);
   s->kernel = qn_dsp_choose_kernel(&params);
-  s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
+  s->clamping = (qn_clamping){.zero = params.y_zero, .low = params.low, .high = params.high};
   packer p = {
       .u = u, .call = call, .s = s, .packable = job->packable, .x_zero = params.x_zero};
   measure(&p);

@@ -247,7 +247,7 @@ static bool take(qn_unit *u, const qn_call *call, qn_job *job, int32_t outputs) 
   *s = (conv_shape){.g = params.g, .outputs = outputs, .x_zero = params.x_zero};
   s->kernel = qn_dsp_choose_kernel(&params);
   s->kernel.pixels = 2;
-  s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
+  s->clamping = (qn_clamping){.zero = params.y_zero, .low = params.low, .high = params.high};
   s->padded = s->g.left > 0 || s->g.out_w + TAPS - 1 > s->g.in_w;
   packer p = {.u = u, .call = call, .s = s};
   int64_t room = SEGMENTS_AT + 2 * (int64_t)sizeof(qn_winograd_header) +

@@ -1,6 +1,7 @@
 /* conv2d_vnni, conv2d_madd: convolutions and dense layers on x86, without im2col.
  *
- * The input is copied into scratch, as dot products want it (x86.h) and with its padding around it.
+ * The input is copied into scratch, as dot products want it (x86.h) and with its padding around it;
+ * one that needs no padding and is stored as unsigned bytes (flip.c) is read where it lies.
  * There a run of taps that lie side by side (a row of the window, or one tap where columns are
  * dilated) is one stretch; it is read four bytes at a time, broadcast, and multiplied with the
  * weights of a vector of channels, one per lane. Runs are rounded up to four bytes, with weights 0
@@ -187,7 +188,7 @@ static void emit_segment(qn_build *b, const qn_x86_conv *s, const qn_x86_segment
 static void copy_elems(qn_build *b, const void *of, LLVMValueRef to, LLVMValueRef from,
                        int64_t elems) {
   const qn_x86_conv *s = of;
-  qn_copy_activations(b, &s->isa, to, from, elems);
+  qn_copy_activations(b, &s->isa, to, from, elems, s->x_flipped);
 }
 
 static void fill_elems(qn_build *b, const void *of, LLVMValueRef to, int64_t elems) {
@@ -205,9 +206,11 @@ void qn_emit_conv_x86(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   LLVMValueRef y = qn_at_index(b, arguments[1],
                                qn_times(b, image.index, (int64_t)g->out_h * g->out_w * g->out_c));
   qn_copier how = {qn_activation_bytes(&s->isa), 1, s, copy_elems, fill_elems};
-  qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
-  for (int i = 0; i < s->segment_count; i++)
-    emit_segment(b, s, &s->at[i], arguments[3], y, arguments[2]);
+  if (!(s->x_flipped && qn_x86_in_place(s))) {
+    qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
+    x = arguments[3];
+  }
+  for (int i = 0; i < s->segment_count; i++) emit_segment(b, s, &s->at[i], x, y, arguments[2]);
   qn_end_loop(b, &image);
   if (s->tiles) qn_end_amx(b);
 }

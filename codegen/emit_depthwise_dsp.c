@@ -205,7 +205,7 @@ bool qn_take_depthwise_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   depthwise_shape *s = qn_alloc(&u->m->arena, sizeof *s);
   s->g = *g;
   s->x_zero = params.x_zero;
-  s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
+  s->clamping = (qn_clamping){.zero = params.y_zero, .low = params.low, .high = params.high};
   s->kernel = qn_dsp_choose_kernel(&params);
   s->kernel.pixels = 2;
   if (!measure(s) || !pack(u, call, s, job)) return false;

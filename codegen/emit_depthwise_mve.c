@@ -171,7 +171,7 @@ bool qn_take_depthwise_mve(qn_unit *u, const qn_call *call, qn_job *job) {
   s->x_bytes = (int64_t)g->in_h * g->in_w * g->in_c;
   s->y_bytes = (int64_t)g->out_h * g->out_w * g->in_c;
   s->x_zero = params.x_zero;
-  s->clamping = (qn_clamping){params.y_zero, params.low, params.high};
+  s->clamping = (qn_clamping){.zero = params.y_zero, .low = params.low, .high = params.high};
   s->kernel = qn_dsp_choose_kernel(&params);
   choose_axes(s, g);
   if (!measure(s) || !pack(u, call, s, job)) return false;

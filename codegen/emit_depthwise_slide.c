@@ -183,13 +183,13 @@ static LLVMValueRef read_pixels(walk *w, LLVMValueRef from, int32_t stream, cons
     for (int32_t i = 0; i < count; i++) {
       int32_t at = i * g->stride_w + (column ? *column : 0);
       if (column && (at < 0 || at >= g->in_w))
-        parts[i] = qn_splat_i8(b, w->s->x_zero, width);
+        parts[i] = qn_splat_i8(b, qn_stored_zero(w->s), width);
       else
         parts[i] = qn_read_bytes(b, qn_at(b, from, (int64_t)at * g->in_c), width, w->at->channels);
     }
     bytes = join(b, parts, count);
   }
-  return LLVMBuildXor(b->b, bytes, qn_splat_i8(b, qn_activation_offset(&w->s->isa), BLOCK), "");
+  return qn_unsigned_bytes(b, w->s, bytes);
 }
 
 /* Block number `index` of the stream, and `further` bytes behind. */
@@ -366,7 +366,7 @@ void qn_emit_depthwise_slide(qn_build *b, const qn_job *job, LLVMValueRef *argum
   const qn_window *g = &s->g;
   walk w = {.b = b, .s = s};
   LLVMValueRef padding = arguments[3], rows[4];
-  qn_fill(b, &s->isa, padding, s->x_zero, (int64_t)g->in_w * g->in_c);
+  qn_fill(b, &s->isa, padding, qn_stored_zero(s), (int64_t)g->in_w * g->in_c);
   qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
   LLVMValueRef x =
       qn_at_index(b, arguments[0], qn_times(b, image.index, (int64_t)g->in_h * g->in_w * g->in_c));

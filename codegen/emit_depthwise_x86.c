@@ -120,7 +120,7 @@ static void interleave_four(qn_build *b, const qn_x86_depthwise *s, LLVMValueRef
   for (int i = 0; i < isa->lanes; i++) order[i] = i % 4 * parts + i / 4;
   for (int i = 0; i < 4; i++) {
     row[i] = qn_read_bytes(b, qn_at_index(b, rows[i], offset), size, count);
-    row[i] = LLVMBuildXor(b->b, row[i], qn_splat_i8(b, 128, size), "");
+    row[i] = qn_unsigned_bytes(b, s, row[i]);
     if (s->ordered) continue;
     row[i] = LLVMBuildShuffleVector(b->b, LLVMBuildBitCast(b->b, row[i], lanes, ""),
                                     LLVMGetPoison(lanes), qn_indices(b, order, isa->lanes), "");
@@ -190,7 +190,7 @@ static void fill_padding(walk *w) {
     if (right > 0)
       fill_elements(w, qn_at(b, line, (s->g.left + s->copied) * c * 4), (int64_t)right * c);
   }
-  qn_fill(b, &s->isa, w->padding, s->x_zero, (int64_t)s->copied * c);
+  qn_fill(b, &s->isa, w->padding, qn_stored_zero(s), (int64_t)s->copied * c);
 }
 
 /* ------------------------------------------------------------------ blocks */

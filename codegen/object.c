@@ -168,6 +168,7 @@ static void describe(qn_unit *u, const qn_elf *elf, qn_object *out) {
   out->selftest_bytes = u->options->selftest ? qn_selftest_bytes(u) : 0;
   out->plan_offset = u->plan_offset;
   out->kernels = u->kernels;
+  out->flipped = u->flipped;
   if (u->options->list_alternatives) out->alternatives = qn_list_alternatives(u);
   qn_size_layers(u, elf, out);
   out->header = qn_header_text(u, out);
@@ -218,6 +219,7 @@ static qn_status check_streams(const qn_unit *u) {
 static qn_status plan(qn_unit *u) {
   QN_TRY(plan_weights(u));
   QN_TRY(check_streams(u));
+  u->flipped = qn_flip_values(u);
   QN_TRY(qn_plan_overlaps(u));
   const qn_codec *codec = u->weights.codec;
   bool split = qn_is_split(u);

@@ -24,6 +24,7 @@ typedef struct {
 /* How one op's accumulators become stored values: part of a job's shape. */
 typedef struct {
   int32_t zero, low, high;
+  int32_t flipped; /* x86: the results are stored as unsigned bytes, x + 128 */
 } qn_clamping;
 
 typedef struct {

@@ -68,6 +68,10 @@ typedef struct {
   int64_t lead;
   int32_t alternative, alternatives;
   int64_t scratch;       /* where it is: offset in memory (qn_place_scratch) */
+  /* In the shape, or NULL: 1 when operand 0, or the result, has the sign bit of every byte flipped
+   * (flip.c). Scratch with the former. */
+  int32_t *flip_x, *flip_y;
+  int64_t flipped_scratch;
   bool packable;             /* in: constants are to be such that they can be made at run time: */
   const qn_packing *packing; /* how, or NULL; jobs that have it may compute some channels only */
 } qn_job;
@@ -103,6 +107,9 @@ typedef struct {
 qn_lanes qn_float_lanes(const qn_unit *u);
 /* The data of a constant operand (or a view of one); NULL when it is no constant or absent. */
 const void *qn_constant(const qn_unit *u, const qn_value *v);
+
+/* -- flip.c: the values that are stored as unsigned bytes; how many. After qn_choose_kernels. */
+int32_t qn_flip_values(qn_unit *u);
 
 /* -- overlap.c: the ops' `overlap` and `lead` as the jobs have them, and a plan that keeps to them. */
 qn_status qn_plan_overlaps(qn_unit *u) QN_MUST_CHECK;
@@ -220,6 +227,7 @@ struct qn_unit {
   LLVMModuleRef module;
   LLVMTypeRef i8, i32, size, real, pointer, nothing;
   LLVMValueRef blob;    /* the weights: without content until the code has been optimised */
+  int32_t flipped; /* values that are stored as unsigned bytes */
   const char **kernels; /* per op: the name of the function that computes it */
   const char *failure;  /* LLVM's first error, or NULL */
   struct qn_frame *frames; /* what the last emission said of stack frames */

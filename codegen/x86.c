@@ -179,6 +179,7 @@ static LLVMValueRef clamp(qn_build *b, const qn_clamping *c, LLVMValueRef bytes)
   if (c->low > INT8_MIN) bytes = qn_call_intrinsic(b, "llvm.smax", NULL, &type, 1, low, 2);
   LLVMValueRef high[] = {bytes, qn_splat_i8(b, c->high, count)};
   if (c->high < INT8_MAX) bytes = qn_call_intrinsic(b, "llvm.smin", NULL, &type, 1, high, 2);
+  if (c->flipped) bytes = LLVMBuildXor(b->b, bytes, qn_splat_i8(b, 128, count), "");
   return bytes;
 }
 
@@ -225,9 +226,11 @@ void qn_store_part(qn_build *b, const qn_isa *isa, LLVMValueRef bytes, int first
 enum { UNROLLED = 4 };
 
 /* `count` (at least one) stored values as dot products want them: a vector of bytes. */
-static LLVMValueRef read_activations(qn_build *b, const qn_isa *isa, LLVMValueRef from, int count) {
+static LLVMValueRef read_activations(qn_build *b, const qn_isa *isa, LLVMValueRef from, int count,
+                                     bool flipped) {
   int bytes = qn_vector_bytes(isa) / qn_activation_bytes(isa);
   LLVMValueRef data = qn_read_bytes(b, from, bytes, count < bytes ? count : bytes);
+  if (flipped) return data;
   if (isa->taps == 4) return LLVMBuildXor(b->b, data, qn_splat_i8(b, 128, bytes), "");
   return LLVMBuildSExt(b->b, data, words_of(b, isa), "");
 }
@@ -235,7 +238,7 @@ static LLVMValueRef read_activations(qn_build *b, const qn_isa *isa, LLVMValueRe
 /* Every vector of `count` values: rounds of a few vectors, then the rest. What is written is
  * `fill`, or read; the values are of so many bytes where they are written. */
 static void each_vector(qn_build *b, const qn_isa *isa, LLVMValueRef to, int32_t elem_bytes,
-                        LLVMValueRef from, int64_t count, LLVMValueRef fill) {
+                        LLVMValueRef from, int64_t count, LLVMValueRef fill, bool flipped) {
   int64_t some = qn_vector_bytes(isa) / elem_bytes, round = UNROLLED * some;
   int64_t whole = count / round, done = whole * round;
   for (int part = 0; part < 2; part++) {
@@ -246,7 +249,7 @@ static void each_vector(qn_build *b, const qn_isa *isa, LLVMValueRef to, int32_t
     LLVMValueRef at = qn_at_index(b, to, qn_times(b, start, elem_bytes)), data = fill;
     for (int64_t i = 0; i < end; i += some) {
       LLVMValueRef address = from ? qn_at(b, qn_at_index(b, from, start), i) : NULL;
-      if (from) data = read_activations(b, isa, address, (int)(end - i));
+      if (from) data = read_activations(b, isa, address, (int)(end - i), flipped);
       qn_write(b, data, qn_at(b, at, i * elem_bytes), 1);
     }
     qn_end_loop(b, &l);
@@ -254,12 +257,12 @@ static void each_vector(qn_build *b, const qn_isa *isa, LLVMValueRef to, int32_t
 }
 
 void qn_copy_activations(qn_build *b, const qn_isa *isa, LLVMValueRef to, LLVMValueRef from,
-                         int64_t count) {
-  each_vector(b, isa, to, qn_activation_bytes(isa), from, count, NULL);
+                         int64_t count, bool flipped) {
+  each_vector(b, isa, to, qn_activation_bytes(isa), from, count, NULL, flipped);
 }
 
 void qn_fill(qn_build *b, const qn_isa *isa, LLVMValueRef to, int value, int64_t bytes) {
-  each_vector(b, isa, to, 1, NULL, bytes, qn_splat_i8(b, value, qn_vector_bytes(isa)));
+  each_vector(b, isa, to, 1, NULL, bytes, qn_splat_i8(b, value, qn_vector_bytes(isa)), false);
 }
 
 void qn_fill_activations(qn_build *b, const qn_isa *isa, LLVMValueRef to, int value,
@@ -269,5 +272,5 @@ void qn_fill_activations(qn_build *b, const qn_isa *isa, LLVMValueRef to, int va
     return;
   }
   LLVMValueRef pair = qn_splat_i32(b, (value & 0xffff) * 0x10001ll, isa->lanes);
-  each_vector(b, isa, to, 2, NULL, count, pair);
+  each_vector(b, isa, to, 2, NULL, count, pair, false);
 }

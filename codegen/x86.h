@@ -69,9 +69,9 @@ void qn_store_part(qn_build *b, const qn_isa *isa, LLVMValueRef bytes, int first
                    LLVMValueRef address, int count);
 
 /* Reads `count` stored values and writes them as dot products want them, and up to 63 more bytes;
- * none is read beyond. */
+ * none is read beyond. flipped: they are stored as unsigned bytes. */
 void qn_copy_activations(qn_build *b, const qn_isa *isa, LLVMValueRef to, LLVMValueRef from,
-                         int64_t count);
+                         int64_t count, bool flipped);
 /* The same from a stored value. */
 void qn_fill_activations(qn_build *b, const qn_isa *isa, LLVMValueRef to, int value, int64_t count);
 /* Writes `bytes` bytes of that value and up to 63 more. */
