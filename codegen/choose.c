@@ -230,7 +230,7 @@ static qn_panels *choose_panels(qn_unit *u, const qn_op *op, int number) {
   qn_panels *panels = qn_alloc(&u->m->arena, sizeof *panels);
   if (form == QN_WEIGHTS_STREAM)
     u->unstreamed[number] = qn_plan_panels(u, op, of, panels);
-  else if (form != QN_WEIGHTS_CODED || u->options->optimize == QN_OPTIMIZE_SPEED ||
+  else if (u->unpacked || form != QN_WEIGHTS_CODED || u->options->optimize == QN_OPTIMIZE_SPEED ||
            !qn_plan_packed(u, op, of, panels))
     return NULL;
   return u->unstreamed[number] ? NULL : panels;

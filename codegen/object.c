@@ -194,13 +194,36 @@ static int count_panels(const qn_unit *u) {
 }
 
 /* Layers that turn out not to be worth streaming get other kernels, and other constants. */
-static qn_status plan_weights(qn_unit *u) {
+static qn_status settle_weights(qn_unit *u) {
   int before;
   do {
     qn_choose_kernels(u);
     before = count_panels(u);
     QN_TRY(qn_plan_weights(u));
   } while (count_panels(u) < before);
+  return QN_OK;
+}
+
+/* Coded constants and what decodes them. */
+static int64_t stored_bytes(const qn_unit *u) {
+  return u->weights.blob_bytes + u->weights.decoder_bytes;
+}
+
+/* A codec that cannot begin at a panel is no use to tuned kernels. Where the user has named none and
+ * it makes constants much smaller, layers that init decodes do without such kernels. */
+static qn_status plan_weights(qn_unit *u) {
+  enum { WORTH = 8 }; /* part of what tuned kernels need */
+  bool packed = false;
+  int number = 0;
+  QN_TRY(settle_weights(u));
+  for (const qn_op *op = u->f->first; op; op = op->next, number++)
+    packed |= u->panels[number] && u->panels[number]->by_init;
+  if (!packed || u->options->codec) return QN_OK;
+  const qn_unit tuned = *u;
+  u->unstreamed = NULL;
+  u->unpacked = true;
+  QN_TRY(settle_weights(u));
+  if (stored_bytes(u) > stored_bytes(&tuned) / WORTH * (WORTH - 1)) *u = tuned;
   return QN_OK;
 }
 

@@ -216,6 +216,7 @@ struct qn_unit {
   const qn_compile_options *options;
   qn_job **jobs; /* by op of f, in order; NULL: the runtime's kernel */
   qn_panels **panels;      /* by op: it is streamed; or NULL */
+  bool unpacked;           /* init makes no constants of tuned kernels */
   const char **unstreamed; /* by op: why it is not streamed although it should be; or NULL */
   qn_body *bodies;
   qn_weight_plan weights;
