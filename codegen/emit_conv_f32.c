@@ -282,12 +282,9 @@ static void emit_segments(qn_build *b, const conv_shape *s, LLVMValueRef x, LLVM
 void qn_emit_conv2d_tiles(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   const conv_shape *s = job->shape;
   const qn_window *g = &s->p.g;
-  qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
-  LLVMValueRef x = qn_at_index(b, arguments[0],
-                               qn_times(b, image.index, (int64_t)4 * g->in_h * g->in_w * g->in_c));
-  LLVMValueRef y = qn_at_index(
-      b, arguments[1], qn_times(b, image.index, (int64_t)4 * g->out_h * g->out_w * g->out_c));
+  qn_images image = qn_begin_images(b, g, 4, arguments);
+  LLVMValueRef x = image.x, y = image.y;
   if (s->copied) x = qn_pad_floats(b, &s->p, s->lanes, x, arguments[3]);
   emit_segments(b, s, x, y, arguments[2]);
-  qn_end_loop(b, &image);
+  qn_end_images(b, &image);
 }

@@ -414,13 +414,11 @@ static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   w.line = qn_at(b, w.transforms, (int64_t)pairs_of_tiles(s) * pair_bytes(s));
   w.blank = s->padded ? qn_at(b, w.line, line_bytes(s)) : w.line;
   fill_borders(&w);
-  qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
-  w.x =
-      qn_at_index(b, arguments[0], qn_times(b, image.index, (int64_t)g->in_h * g->in_w * g->in_c));
-  w.y = qn_at_index(b, arguments[1],
-                    qn_times(b, image.index, (int64_t)g->out_h * g->out_w * g->out_c));
+  qn_images image = qn_begin_images(b, g, 1, arguments);
+  w.x = image.x;
+  w.y = image.y;
   emit_image(&w);
-  qn_end_loop(b, &image);
+  qn_end_images(b, &image);
 }
 
 void qn_emit_conv2d_winograd2(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {

@@ -200,18 +200,15 @@ void qn_emit_conv_x86(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   const qn_x86_conv *s = job->shape;
   const qn_window *g = &s->p.g;
   if (s->tiles) qn_begin_amx(b, arguments[2]);
-  qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
-  LLVMValueRef x =
-      qn_at_index(b, arguments[0], qn_times(b, image.index, (int64_t)g->in_h * g->in_w * g->in_c));
-  LLVMValueRef y = qn_at_index(b, arguments[1],
-                               qn_times(b, image.index, (int64_t)g->out_h * g->out_w * g->out_c));
+  qn_images image = qn_begin_images(b, g, 1, arguments);
+  LLVMValueRef x = image.x, y = image.y;
   qn_copier how = {qn_activation_bytes(&s->isa), 1, s, copy_elems, fill_elems};
   if (!(s->x_flipped && qn_x86_in_place(s))) {
     qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
     x = arguments[3];
   }
   for (int i = 0; i < s->segment_count; i++) emit_segment(b, s, &s->at[i], x, y, arguments[2]);
-  qn_end_loop(b, &image);
+  qn_end_images(b, &image);
   if (s->tiles) qn_end_amx(b);
 }
 

@@ -509,14 +509,12 @@ void qn_emit_depthwise_dsp(qn_build *b, const qn_job *job, LLVMValueRef *argumen
   int32_t groups = (g->out_c + CHANNELS - 1) / CHANNELS;
   depthwise_walk w = {.b = b, .s = s, .constants = arguments[2], .planes = arguments[3]};
   w.kernel = kernel_function(b, s);
-  qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
-  w.x =
-      qn_at_index(b, arguments[0], qn_times(b, image.index, (int64_t)g->in_h * g->in_w * g->in_c));
-  w.y = qn_at_index(b, arguments[1],
-                    qn_times(b, image.index, (int64_t)g->out_h * g->out_w * g->in_c));
+  qn_images image = qn_begin_images(b, g, 1, arguments);
+  w.x = image.x;
+  w.y = image.y;
   if (s->in_place)
     emit_strips_first(&w, groups);
   else
     emit_channels_first(&w, groups);
-  qn_end_loop(b, &image);
+  qn_end_images(b, &image);
 }

@@ -197,11 +197,8 @@ static void emit_blocks(block *t, int32_t from, int32_t blocks, int32_t channels
 static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments, const lane_code *code) {
   const depthwise_shape *s = job->shape;
   const qn_window *g = &s->p.g;
-  qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
-  int64_t x_bytes = (int64_t)g->in_h * g->in_w * g->in_c;
-  int64_t y_bytes = (int64_t)g->out_h * g->out_w * g->out_c;
-  LLVMValueRef x = qn_at_index(b, arguments[0], qn_times(b, image.index, x_bytes));
-  LLVMValueRef y = qn_at_index(b, arguments[1], qn_times(b, image.index, y_bytes));
+  qn_images image = qn_begin_images(b, g, 1, arguments);
+  LLVMValueRef x = image.x, y = image.y;
   if (s->copied) {
     qn_copier how = {1, 1, &s->fixed.x_zero, code->copy, code->fill};
     qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
@@ -215,7 +212,7 @@ static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments, const 
     if (whole < t.at->blocks)
       emit_blocks(&t, whole, 1, channels - whole * t.at->channels, x, y, arguments[2]);
   }
-  qn_end_loop(b, &image);
+  qn_end_images(b, &image);
 }
 
 /* ------------------------------------------------------------------ NEON */

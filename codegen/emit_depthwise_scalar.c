@@ -196,11 +196,8 @@ static void emit_row(const channel *t, LLVMValueRef x, LLVMValueRef y) {
 static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   const depthwise_shape *s = job->shape;
   const qn_window *g = &s->p.g;
-  qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
-  int64_t x_bytes = (int64_t)g->in_h * g->in_w * g->in_c;
-  int64_t y_bytes = (int64_t)g->out_h * g->out_w * g->out_c;
-  LLVMValueRef x = qn_at_index(b, arguments[0], qn_times(b, image.index, x_bytes));
-  LLVMValueRef y = qn_at_index(b, arguments[1], qn_times(b, image.index, y_bytes));
+  qn_images image = qn_begin_images(b, g, 1, arguments);
+  LLVMValueRef x = image.x, y = image.y;
   if (s->copied) {
     qn_copier how = {1, 1, &s->fixed.x_zero, qn_copy_scalar, qn_fill_scalar};
     qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
@@ -217,7 +214,7 @@ static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
                        qn_times(b, row.index, (int64_t)g->out_w * g->out_c)));
   qn_end_loop(b, &row);
   qn_end_loop(b, &c);
-  qn_end_loop(b, &image);
+  qn_end_images(b, &image);
 }
 
 bool qn_take_depthwise_rv64(qn_unit *u, const qn_call *call, qn_job *job) {

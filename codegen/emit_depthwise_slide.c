@@ -367,11 +367,8 @@ void qn_emit_depthwise_slide(qn_build *b, const qn_job *job, LLVMValueRef *argum
   walk w = {.b = b, .s = s};
   LLVMValueRef padding = arguments[3], rows[4];
   qn_fill(b, &s->isa, padding, qn_stored_zero(s), (int64_t)g->in_w * g->in_c);
-  qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
-  LLVMValueRef x =
-      qn_at_index(b, arguments[0], qn_times(b, image.index, (int64_t)g->in_h * g->in_w * g->in_c));
-  LLVMValueRef y = qn_at_index(b, arguments[1],
-                               qn_times(b, image.index, (int64_t)g->out_h * g->out_w * g->in_c));
+  qn_images image = qn_begin_images(b, g, 1, arguments);
+  LLVMValueRef x = image.x, y = image.y;
   qn_loop l = qn_begin_loop(b, (g->out_h + s->rows - 1) / s->rows, NULL, 0);
   LLVMValueRef row = qn_tile_start(b, l.index, s->rows, g->out_h);
   for (int i = 0; i < 4; i++)
@@ -379,5 +376,5 @@ void qn_emit_depthwise_slide(qn_build *b, const qn_job *job, LLVMValueRef *argum
   y = qn_at_index(b, y, qn_times(b, row, (int64_t)g->out_w * g->in_c));
   for (int i = 0; i < s->strip_count; i++) emit_strip(&w, &s->at[i], rows, y, arguments[2]);
   qn_end_loop(b, &l);
-  qn_end_loop(b, &image);
+  qn_end_images(b, &image);
 }

@@ -329,18 +329,16 @@ static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   walk w = {.b = b, .s = s, .constants = arguments[2], .lines = arguments[3]};
   w.padding = qn_at(b, arguments[3], (int64_t)s->lines * s->line_bytes + QN_MOST_VECTOR);
   fill_padding(&w);
-  qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
-  w.x =
-      qn_at_index(b, arguments[0], qn_times(b, image.index, (int64_t)g->in_h * g->in_w * g->in_c));
-  w.y = qn_at_index(b, arguments[1],
-                    qn_times(b, image.index, (int64_t)g->out_h * g->out_w * g->in_c));
+  qn_images image = qn_begin_images(b, g, 1, arguments);
+  w.x = image.x;
+  w.y = image.y;
   qn_loop l = qn_begin_loop(b, (g->out_h + s->rows - 1) / s->rows, NULL, 0);
   LLVMValueRef row = qn_tile_start(b, l.index, s->rows, g->out_h);
   for (int32_t i = 0; i < s->lines; i++) fill_line(&w, row, i);
   LLVMValueRef y = qn_at_index(b, w.y, qn_times(b, row, (int64_t)g->out_w * g->in_c));
   for (int32_t i = 0; i < s->strip_count; i++) emit_strip(&w, &s->at[i], y);
   qn_end_loop(b, &l);
-  qn_end_loop(b, &image);
+  qn_end_images(b, &image);
 }
 
 void qn_emit_depthwise_vnni(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {

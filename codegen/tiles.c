@@ -247,11 +247,8 @@ void qn_emit_tiles(qn_build *b, const qn_job *job, LLVMValueRef *arguments,
                    const qn_tile_code *code) {
   const qn_tiles *s = job->shape;
   const qn_window *g = &s->p.g;
-  qn_loop image = qn_begin_loop(b, g->batch, NULL, 0);
-  int64_t x_bytes = (int64_t)g->in_h * g->in_w * g->in_c;
-  int64_t y_bytes = (int64_t)g->out_h * g->out_w * g->out_c;
-  LLVMValueRef x = qn_at_index(b, arguments[0], qn_times(b, image.index, x_bytes));
-  LLVMValueRef y = qn_at_index(b, arguments[1], qn_times(b, image.index, y_bytes));
+  qn_images image = qn_begin_images(b, g, 1, arguments);
+  LLVMValueRef x = image.x, y = image.y;
   if (s->copied) {
     qn_copier how = {1, 1, &s->fixed.x_zero, code->copy, code->fill};
     qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
@@ -261,5 +258,5 @@ void qn_emit_tiles(qn_build *b, const qn_job *job, LLVMValueRef *arguments,
   LLVMValueRef totals = s->flush_taps ? qn_at(b, arguments[3], s->totals) : NULL;
   for (int i = 0; i < s->segment_count; i++)
     emit_segment(b, code, s, &s->at[i], x_y_constants, totals);
-  qn_end_loop(b, &image);
+  qn_end_images(b, &image);
 }

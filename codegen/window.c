@@ -50,6 +50,20 @@ bool qn_is_unpadded(const qn_padded *p) {
 
 int64_t qn_padded_elems(const qn_padded *p) { return (int64_t)p->rows * p->row_elems; }
 
+/* ------------------------------------------------------------------ images */
+
+qn_images qn_begin_images(qn_build *b, const qn_window *g, int32_t elem_bytes,
+                          LLVMValueRef *x_and_y) {
+  int64_t x_bytes = (int64_t)elem_bytes * g->in_h * g->in_w * g->in_c;
+  int64_t y_bytes = (int64_t)elem_bytes * g->out_h * g->out_w * g->out_c;
+  qn_images images = {.loop = qn_begin_loop(b, g->batch, NULL, 0)};
+  images.x = qn_at_index(b, x_and_y[0], qn_times(b, images.loop.index, x_bytes));
+  images.y = qn_at_index(b, x_and_y[1], qn_times(b, images.loop.index, y_bytes));
+  return images;
+}
+
+void qn_end_images(qn_build *b, qn_images *images) { qn_end_loop(b, &images->loop); }
+
 /* ------------------------------------------------------------------ the copy */
 
 static LLVMValueRef elem(qn_build *b, const qn_copier *how, LLVMValueRef at, int64_t index) {

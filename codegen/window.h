@@ -31,6 +31,16 @@ int64_t qn_window_lead(const qn_window *g, int32_t again);
 /* The same of one that reads all of an image before it writes any of the image's results. */
 int64_t qn_image_lead(const qn_window *g);
 
+/* One round per image of the batch: its first element in x and in y, whose elements take so many
+ * bytes. */
+typedef struct {
+  qn_loop loop;
+  LLVMValueRef x, y;
+} qn_images;
+qn_images qn_begin_images(qn_build *b, const qn_window *g, int32_t elem_bytes,
+                          LLVMValueRef *x_and_y);
+void qn_end_images(qn_build *b, qn_images *images);
+
 /* How elements get into the copy. Both may write beyond the end, what the next call overwrites:
  * rows are written in ascending order. */
 typedef struct {
