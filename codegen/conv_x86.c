@@ -68,18 +68,14 @@ static int8_t weight_at(const packer *p, int32_t o, int32_t run, int32_t k) {
   return w[(int64_t)(o % g->out_c) * g->kernel_h * g->kernel_w * g->in_c + run * run_bytes + k];
 }
 
-/* What can occur in a channel's accumulators; its bias for activations instead of x - x_zero. */
-static void bound_channel(packer *p, int32_t o, qn_rescaling *r, int32_t *out_bias) {
+/* Prepares the channel; its bias for activations instead of x - x_zero. */
+static int32_t prepare_channel(packer *p, int32_t o) {
   const qn_window *g = &p->g;
-  const int32_t *bias = qn_constant(p->u, p->call->in[2]);
-  int32_t taps = g->kernel_h * g->kernel_w * g->in_c, zero = p->s->x_zero;
+  int32_t taps = g->kernel_h * g->kernel_w * g->in_c;
   const int8_t *w = (const int8_t *)qn_constant(p->u, p->call->in[1]) + (int64_t)o * taps;
-  qn_sums sums = qn_bound_sums(w, taps, 1, zero, bias ? bias[o] : 0);
-  r->acc_low = sums.low;
-  r->acc_high = sums.high;
-  *out_bias =
-      (int32_t)(uint32_t)((bias ? bias[o] : 0) -
-                          ((int64_t)zero + qn_activation_offset(&p->s->isa)) * sums.weights);
+  qn_bounded of = qn_bound_channel(p->u, p->call, o, w, taps, 1, qn_activation_offset(&p->s->isa));
+  p->channels[o] = of.r;
+  return (int32_t)(uint32_t)of.bias;
 }
 
 /* The channel of a lane of a segment's first block. */
@@ -102,7 +98,7 @@ static bool pack_numbers(packer *p, qn_x86_segment *at) {
       to[i] = 0;
       if (o >= p->s->p.g.out_c) continue;
       o %= p->g.out_c;
-      bound_channel(p, o, &p->channels[o], &to[i]);
+      to[i] = prepare_channel(p, o);
       lane[i] = &p->channels[o];
     }
     qn_numbers numbers;
@@ -245,7 +241,6 @@ bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   if (bytes > INT32_MAX / 2) return false;
   p.bytes = qn_alloc(&u->m->arena, (size_t)bytes);
   p.channels = qn_alloc(&u->m->arena, (size_t)p.g.out_c * sizeof *p.channels);
-  for (int32_t o = 0; o < p.g.out_c; o++) p.channels[o] = qn_rescaling_of(u, call, o);
   if (!add_blocks(&p, QN_RESCALE_fma) && !add_blocks(&p, QN_RESCALE_signed) &&
       !add_blocks(&p, QN_RESCALE_integer))
     return false;

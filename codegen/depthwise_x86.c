@@ -63,16 +63,11 @@ static int8_t weight_of(const packer *p, int32_t ky, int32_t kx, int32_t c) {
 
 static void prepare_channel(packer *p, int32_t c) {
   const qn_window *g = &p->s->g;
-  const int32_t *bias = qn_constant(p->u, p->call->in[2]);
   const int8_t *w = (const int8_t *)qn_constant(p->u, p->call->in[1]) + c;
-  qn_sums sums =
-      qn_bound_sums(w, g->kernel_h * g->kernel_w, g->in_c, p->s->x_zero, bias ? bias[c] : 0);
-  p->channels[c] = qn_rescaling_of(p->u, p->call, c);
-  p->channels[c].acc_low = sums.low;
-  p->channels[c].acc_high = sums.high;
-  p->bias[c] = (int32_t)(uint32_t)((bias ? bias[c] : 0) -
-                                   ((int64_t)p->s->x_zero + qn_activation_offset(&p->s->isa)) *
-                                       sums.weights);
+  qn_bounded of = qn_bound_channel(p->u, p->call, c, w, g->kernel_h * g->kernel_w, g->in_c,
+                                   qn_activation_offset(&p->s->isa));
+  p->channels[c] = of.r;
+  p->bias[c] = (int32_t)(uint32_t)of.bias;
 }
 
 /* The channel of a lane of vector number `vector` of the strip, -1 if there is none. */

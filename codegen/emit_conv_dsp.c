@@ -105,12 +105,9 @@ static int32_t weight_at(const packer *p, int32_t channel, int32_t k) {
 
 static void prepare_channel(packer *p, int32_t o) {
   const int8_t *w = qn_constant(p->u, p->call->in[1]);
-  const int32_t *bias = qn_constant(p->u, p->call->in[2]);
-  qn_sums sums = qn_bound_sums(w + (int64_t)o * p->taps, p->taps, 1, p->x_zero, bias ? bias[o] : 0);
-  p->channels[o] = qn_rescaling_of(p->u, p->call, o);
-  p->channels[o].acc_low = sums.low;
-  p->channels[o].acc_high = sums.high;
-  p->bias[o] = (int32_t)(uint32_t)((bias ? bias[o] : 0) - p->x_zero * sums.weights);
+  qn_bounded of = qn_bound_channel(p->u, p->call, o, w + (int64_t)o * p->taps, p->taps, 1, 0);
+  p->channels[o] = of.r;
+  p->bias[o] = (int32_t)(uint32_t)of.bias;
 }
 
 static bool fits_24_bits(const qn_rescaling *r) {
@@ -295,8 +292,7 @@ bool qn_take_conv2d_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
   qn_straighten(&s->g);
   s->kernel = qn_dsp_choose_kernel(&params);
   s->clamping = (qn_clamping){.zero = params.y_zero, .low = params.low, .high = params.high};
-  packer p = {
-      .u = u, .call = call, .s = s, .packable = job->packable, .x_zero = params.x_zero};
+  packer p = {.u = u, .call = call, .s = s, .packable = job->packable, .x_zero = params.x_zero};
   measure(&p);
   int64_t blocks = ((int64_t)s->channels + 3) / 4;
   p.room =

@@ -34,7 +34,7 @@ typedef struct {
   qn_unit *u;
   const qn_call *call;
   const conv_shape *s;
-  int32_t x_zero, taps;
+  int32_t taps;
   unsigned char *bytes;
   int64_t used;
 } packer;
@@ -61,14 +61,13 @@ static int32_t tap_at(const packer *p, int32_t k) {
 /* False: a channel's rounding is not the kernel's. */
 static bool put_block(packer *p, int32_t first) {
   const int8_t *w = (const int8_t *)qn_constant(p->u, p->call->in[1]) + (int64_t)first * p->taps;
-  const int32_t *bias = qn_constant(p->u, p->call->in[2]);
   qn_rescaling r[BLOCK];
   for (int32_t i = 0; i < BLOCK; i++) {
-    int32_t own = bias ? bias[first + i] : 0;
-    qn_sums sums = qn_bound_sums(w + (int64_t)i * p->taps, p->taps, 1, p->x_zero, own);
-    r[i] = qn_rescaling_of(p->u, p->call, first + i);
+    qn_bounded of =
+        qn_bound_channel(p->u, p->call, first + i, w + (int64_t)i * p->taps, p->taps, 1, 0);
+    r[i] = of.r;
     if (!qn_mve_is_exact(&r[i], &p->s->kernel)) return false;
-    put_word(p, (int32_t)(uint32_t)(own - p->x_zero * sums.weights));
+    put_word(p, (int32_t)(uint32_t)of.bias);
   }
   for (int32_t k = 0; k < p->s->chunks * CHUNK; k += CHUNK)
     for (int32_t i = 0; i < BLOCK; i++)
@@ -148,7 +147,7 @@ bool qn_take_conv2d_mve(qn_unit *u, const qn_call *call, qn_job *job) {
   s->kernel = qn_dsp_choose_kernel(&params);
   s->kernel.pixels = g->out_w > 1 ? 2 : 1;
   s->x_zero = params.x_zero;
-  packer p = {.u = u, .call = call, .s = s, .x_zero = params.x_zero};
+  packer p = {.u = u, .call = call, .s = s};
   p.taps = g->kernel_h * g->kernel_w * g->in_c;
   s->chunks = (p.taps + CHUNK - 1) / CHUNK;
   s->in_place = !s->padded && p.taps == g->in_c && g->in_c % CHUNK == 0;

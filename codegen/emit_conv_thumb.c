@@ -48,16 +48,13 @@ static int64_t block_bytes(const conv_shape *s) {
 /* False: a channel's rounding is not the kernel's. */
 static bool put_block(packer *p, int32_t first) {
   const int8_t *w = (const int8_t *)qn_constant(p->u, p->call->in[1]) + (int64_t)first * p->taps;
-  const int32_t *bias = qn_constant(p->u, p->call->in[2]);
   qn_rescaling r[BLOCK];
   for (int32_t i = 0; i < BLOCK; i++) {
-    int32_t own = bias ? bias[first + i] : 0;
-    qn_sums sums = qn_bound_sums(w + (int64_t)i * p->taps, p->taps, 1, p->params.x_zero, own);
-    r[i] = qn_rescaling_of(p->u, p->call, first + i);
-    r[i].acc_low = sums.low;
-    r[i].acc_high = sums.high;
+    qn_bounded of =
+        qn_bound_channel(p->u, p->call, first + i, w + (int64_t)i * p->taps, p->taps, 1, 0);
+    r[i] = of.r;
     if (!qn_thumb_is_exact(&r[i])) return false;
-    put_word(p, (int32_t)(uint32_t)(own - p->params.x_zero * sums.weights));
+    put_word(p, (int32_t)(uint32_t)of.bias);
   }
   for (int32_t k = 0; k < p->s->taps; k++)
     for (int32_t i = 0; i < BLOCK; i++)

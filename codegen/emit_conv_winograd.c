@@ -77,11 +77,6 @@ static void put_word(packer *p, int64_t word) {
   p->used += (int64_t)sizeof bits;
 }
 
-static int32_t bias_of(const packer *p, int32_t channel) {
-  const int32_t *bias = qn_constant(p->u, p->call->in[2]);
-  return bias ? bias[channel] : 0;
-}
-
 static const int8_t *weights_of(const packer *p, int32_t channel) {
   const int8_t *w = qn_constant(p->u, p->call->in[1]);
   return w + (int64_t)channel * TAPS * TAPS * p->s->g.in_c;
@@ -107,14 +102,12 @@ static bool prepare_channel(const packer *p, int32_t channel, channel_numbers *o
   const conv_shape *s = p->s;
   int32_t taps = TAPS * TAPS * s->g.in_c;
   qn_dsp_scale scale = form_of(s)->scale;
-  qn_sums sums = qn_bound_sums(weights_of(p, channel), taps, 1, s->x_zero, bias_of(p, channel));
-  out->bias = bias_of(p, channel) - s->x_zero * sums.weights;
+  qn_bounded of = qn_bound_channel(p->u, p->call, channel, weights_of(p, channel), taps, 1, 0);
+  out->r = of.r;
+  out->bias = of.bias;
   out->high = (qn_high_multiply){0, 0, 0};
-  out->r = qn_rescaling_of(p->u, p->call, channel);
-  out->r.acc_low = sums.low;
-  out->r.acc_high = sums.high;
   int64_t end = s->outputs == 2 ? 1 << 30 : 1 << 28;
-  if (!qn_dsp_is_exact(&out->r) || sums.low < -end || sums.high >= end) return false;
+  if (!qn_dsp_is_exact(&out->r) || of.r.acc_low < -end || of.r.acc_high >= end) return false;
   return s->kernel.rounding != QN_DSP_SCALED ||
          qn_prove_high_multiply(&out->r, scale.factor, scale.bits, &out->high);
 }

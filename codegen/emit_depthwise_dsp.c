@@ -111,24 +111,19 @@ static uint32_t halfwords(int32_t low, int32_t high) {
 static bool pack_channel(const qn_unit *u, const qn_call *call, const depthwise_shape *s, int32_t c,
                          uint32_t *to) {
   const int8_t *w = (const int8_t *)qn_constant(u, call->in[1]) + c;
-  const int32_t *bias = qn_constant(u, call->in[2]);
   bool scaled = s->kernel.rounding == QN_DSP_SCALED;
   int32_t channels = s->g.out_c, factor = scaled || s->kernel.rounding == QN_DSP_MULHI ? 1 : 2;
-  qn_sums sums = qn_bound_sums(w, 9, channels, s->x_zero, bias ? bias[c] : 0);
-  qn_rescaling r = qn_rescaling_of(u, call, c);
-  r.acc_low = sums.low;
-  r.acc_high = sums.high;
+  const qn_bounded of = qn_bound_channel(u, call, c, w, 9, channels, 0);
+  const qn_rescaling *r = &of.r;
   qn_high_multiply numbers = {0, 0, 0};
-  if (scaled ? !qn_prove_high_multiply(&r, 1, s->bits, &numbers) : !qn_dsp_is_exact(&r))
-    return false;
+  if (scaled ? !qn_prove_high_multiply(r, 1, s->bits, &numbers) : !qn_dsp_is_exact(r)) return false;
   for (int32_t row = 0; row < 3; row++, w += 3 * channels) {
     *to++ = halfwords(factor * w[0], factor * w[channels]);
     *to++ = halfwords(factor * w[channels], factor * w[2 * channels]);
   }
-  *to++ = (uint32_t)factor * (uint32_t)((bias ? bias[c] : 0) - s->x_zero * sums.weights) +
-          (uint32_t)numbers.shift;
-  *to++ = (uint32_t)(scaled ? numbers.mul : r.mul);
-  *to = r.contract == QN_CONTRACT_mulhi ? 0 : (uint32_t)1 << (32 - r.shr);
+  *to++ = (uint32_t)factor * (uint32_t)of.bias + (uint32_t)numbers.shift;
+  *to++ = (uint32_t)(scaled ? numbers.mul : r->mul);
+  *to = r->contract == QN_CONTRACT_mulhi ? 0 : (uint32_t)1 << (32 - r->shr);
   if (scaled) *to = (uint32_t)numbers.add;
   return true;
 }
@@ -169,16 +164,14 @@ static const qn_packing *describe_packing(const qn_unit *u, const qn_call *call,
   qn_arena *a = &u->m->arena;
   int32_t channels = s->g.out_c;
   const int8_t *w = qn_constant(u, call->in[1]);
-  const int32_t *bias = qn_constant(u, call->in[2]);
   int32_t *sums = qn_alloc(a, (size_t)channels * sizeof *sums);
   int32_t *mul = qn_alloc(a, (size_t)channels * sizeof *mul);
   int8_t *shr = qn_alloc(a, (size_t)channels);
   for (int32_t c = 0; c < channels; c++) {
-    qn_rescaling r = qn_rescaling_of(u, call, c);
-    qn_sums of = qn_bound_sums(w + c, 9, channels, s->x_zero, bias ? bias[c] : 0);
-    sums[c] = (int32_t)(uint32_t)((bias ? bias[c] : 0) - s->x_zero * of.weights);
-    mul[c] = r.mul;
-    shr[c] = (int8_t)r.shr;
+    qn_bounded of = qn_bound_channel(u, call, c, w + c, 9, channels, 0);
+    sums[c] = (int32_t)(uint32_t)of.bias;
+    mul[c] = of.r.mul;
+    shr[c] = (int8_t)of.r.shr;
   }
   qn_packing *out = qn_alloc(a, sizeof *out);
   *out = (qn_packing){.packer = "qn_pack_depthwise_dsp",

@@ -111,17 +111,15 @@ static qn_mve_filling filling_of(const depthwise_shape *s) {
 static bool pack_channel(const qn_unit *u, const qn_call *call, const depthwise_shape *s, int32_t c,
                          int32_t *to) {
   const int8_t *w = (const int8_t *)qn_constant(u, call->in[1]) + c;
-  const int32_t *bias = qn_constant(u, call->in[2]);
   bool rows_are_lines = s->walk.y_step > s->lane.y_step;
-  qn_sums sums = qn_bound_sums(w, 9, s->channels, s->x_zero, 0);
-  qn_rescaling r = qn_rescaling_of(u, call, c);
-  if (!qn_mve_is_exact(&r, &s->kernel)) return false;
+  qn_bounded of = qn_bound_channel(u, call, c, w, 9, s->channels, 0);
+  if (!qn_mve_is_exact(&of.r, &s->kernel)) return false;
   for (int32_t line = 0; line < 3; line++)
     for (int32_t k = 0; k < 3; k++)
       *to++ = w[(rows_are_lines ? 3 * line + k : 3 * k + line) * s->channels];
-  *to++ = (int32_t)(uint32_t)((bias ? bias[c] : 0) - s->x_zero * sums.weights);
-  *to++ = r.mul;
-  *to = -r.shr;
+  *to++ = (int32_t)(uint32_t)of.bias;
+  *to++ = of.r.mul;
+  *to = -of.r.shr;
   return true;
 }
 

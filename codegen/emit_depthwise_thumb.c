@@ -36,18 +36,14 @@ static int32_t channel_bytes(const depthwise_shape *s) {
 /* ------------------------------------------------------------------ taking */
 
 /* False: the kernel's rounding is not this channel's. */
-static bool pack_channel(const qn_unit *u, const qn_call *call, const qn_conv_i8_params *p,
-                         const depthwise_shape *s, int32_t c, unsigned char *to) {
+static bool pack_channel(const qn_unit *u, const qn_call *call, const depthwise_shape *s, int32_t c,
+                         unsigned char *to) {
   const int8_t *w = (const int8_t *)qn_constant(u, call->in[1]) + c;
-  const int32_t *bias = qn_constant(u, call->in[2]);
-  int32_t taps = taps_of(s), channels = s->g.in_c, own = bias ? bias[c] : 0;
-  qn_sums sums = qn_bound_sums(w, taps, channels, p->x_zero, own);
-  qn_rescaling r = qn_rescaling_of(u, call, c);
-  r.acc_low = sums.low;
-  r.acc_high = sums.high;
-  if (!qn_thumb_is_exact(&r)) return false;
-  const int32_t first = (int32_t)(uint32_t)(own - p->x_zero * sums.weights);
-  const int32_t numbers[] = {r.mul & 0xFFFF, r.mul >> 16, r.shr};
+  int32_t taps = taps_of(s), channels = s->g.in_c;
+  qn_bounded of = qn_bound_channel(u, call, c, w, taps, channels, 0);
+  if (!qn_thumb_is_exact(&of.r)) return false;
+  const int32_t first = (int32_t)(uint32_t)of.bias;
+  const int32_t numbers[] = {of.r.mul & 0xFFFF, of.r.mul >> 16, of.r.shr};
   memcpy(to, &first, WORD);
   for (int32_t k = 0; k < taps; k++) to[WORD + k] = (uint8_t)w[(int64_t)k * channels];
   memcpy(to + channel_bytes(s) - QN_THUMB_CHANNEL_BYTES, numbers, QN_THUMB_CHANNEL_BYTES);
@@ -68,7 +64,7 @@ static bool pack(const qn_unit *u, const qn_call *call, const qn_conv_i8_params 
   job->constants = bytes;
   job->constant_bytes = CHANNELS_AT + stream;
   for (int32_t c = 0; c < g->in_c; c++)
-    if (!pack_channel(u, call, p, s, c, bytes + CHANNELS_AT + (int64_t)c * channel_bytes(s)))
+    if (!pack_channel(u, call, s, c, bytes + CHANNELS_AT + (int64_t)c * channel_bytes(s)))
       return false;
   return true;
 }

@@ -29,14 +29,9 @@ bool qn_plan_fixed(const qn_unit *u, const qn_call *call, qn_fixed *out) {
 
 qn_channel qn_fixed_channel(const qn_unit *u, const qn_call *call, int32_t o, const int8_t *w,
                             int32_t taps, int32_t step) {
-  qn_conv_i8_params p;
-  memcpy(&p, call->params, sizeof p);
-  const int32_t *bias = qn_constant(u, call->in[2]), *mul = qn_constant(u, call->in[3]);
-  const int8_t *shr = qn_constant(u, call->in[4]);
-  int32_t at = p.per_channel ? o : 0;
-  int64_t weights = qn_bound_sums(w, taps, step, 0, 0).weights;
-  int64_t sum = (bias ? bias[o] : 0) - p.x_zero * weights;
-  return (qn_channel){(int32_t)(uint32_t)sum, mul[at], clamp_shift(shr[at]), clamp_shift(-shr[at])};
+  qn_bounded of = qn_bound_channel(u, call, o, w, taps, step, 0);
+  return (qn_channel){(int32_t)(uint32_t)of.bias, of.r.mul, clamp_shift(of.r.shr),
+                      clamp_shift(-of.r.shr)};
 }
 
 static int32_t array_count(const qn_fixed *f) { return f->form == QN_FORM_general ? 5 : 3; }

@@ -17,17 +17,14 @@ static int64_t magnitude(int64_t n) { return n < 0 ? -n : n; }
 
 static bool channel_fits(const qn_call *call, const qn_unit *u, int32_t o, const int8_t *w,
                          int32_t taps, int32_t step) {
-  qn_conv_i8_params p;
-  memcpy(&p, call->params, sizeof p);
-  const int32_t *bias = qn_constant(u, call->in[2]);
-  qn_sums sums = qn_bound_sums(w, taps, step, p.x_zero, bias ? bias[o] : 0);
-  qn_rescaling r = qn_rescaling_of(u, call, o);
+  const qn_bounded of = qn_bound_channel(u, call, o, w, taps, step, 0);
+  const qn_rescaling r = of.r;
   if (r.shr < 1 || r.shr > MOST_SHIFT) return false;
-  int64_t start = (bias ? bias[o] : 0) - p.x_zero * sums.weights; /* less what may be in a sum */
-  if (sums.low < INT32_MIN || sums.high > INT32_MAX || magnitude(start) > INT32_MAX / 2)
+  if (r.acc_low < INT32_MIN || r.acc_high > INT32_MAX || magnitude(of.bias) > INT32_MAX / 2)
     return false;
-  if (sums.low - start < INT32_MIN || sums.high - start > INT32_MAX) return false;
-  int64_t most = magnitude(sums.low) > sums.high ? magnitude(sums.low) : sums.high;
+  /* the bias less what may be in a sum */
+  if (r.acc_low - of.bias < INT32_MIN || r.acc_high - of.bias > INT32_MAX) return false;
+  int64_t most = magnitude(r.acc_low) > r.acc_high ? magnitude(r.acc_low) : r.acc_high;
   int64_t product = (most * r.mul + (1 << 30)) >> 31;
   int64_t round = (magnitude(r.zero) + 1) * ((int64_t)1 << r.shr);
   return product + round + 1 <= INT32_MAX;

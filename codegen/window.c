@@ -138,6 +138,20 @@ qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel)
                         .acc_high = INT32_MAX};
 }
 
+qn_bounded qn_bound_channel(const qn_unit *u, const qn_call *call, int channel, const int8_t *w,
+                            int32_t taps, int32_t step, int32_t offset) {
+  qn_conv_i8_params p;
+  memcpy(&p, call->params, sizeof p);
+  const int32_t *biases = qn_constant(u, call->in[2]);
+  int32_t bias = biases ? biases[channel] : 0;
+  qn_sums sums = qn_bound_sums(w, taps, step, p.x_zero, bias);
+  qn_bounded out = {qn_rescaling_of(u, call, channel),
+                    bias - ((int64_t)p.x_zero + offset) * sums.weights};
+  out.r.acc_low = sums.low;
+  out.r.acc_high = sums.high;
+  return out;
+}
+
 /* ------------------------------------------------------------------ overlapping results */
 
 /* The first byte of an image that a window may read. */

@@ -65,4 +65,14 @@ bool qn_has_constant_operands(const qn_unit *u, const qn_call *call);
  * accumulator can occur. */
 qn_rescaling qn_rescaling_of(const qn_unit *u, const qn_call *call, int channel);
 
+/* The same of a call whose operands are all constants. */
+typedef struct {
+  qn_rescaling r; /* with what can occur in its accumulators */
+  int64_t bias;   /* for sums of w * (x + offset); where it leaves int32, sums wrap */
+} qn_bounded;
+/* w: the channel's first weight of `taps`, each `step` after the one before. offset: what the code
+ * adds to the stored values it multiplies; the zero point of x is then the bias's affair. */
+qn_bounded qn_bound_channel(const qn_unit *u, const qn_call *call, int channel, const int8_t *w,
+                            int32_t taps, int32_t step, int32_t offset);
+
 #endif
