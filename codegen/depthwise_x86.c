@@ -5,7 +5,6 @@
 enum { MOST_TAPS = 64 };
 
 static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-static int32_t round_up(int32_t a, int32_t to) { return (a + to - 1) / to * to; }
 
 int32_t qn_depthwise_taps(const qn_x86_depthwise *s) { return s->rows * s->lines * s->g.kernel_w; }
 
@@ -24,7 +23,7 @@ static bool measure(qn_x86_depthwise *s) {
   if (g->left < 0 || g->left >= s->columns || qn_depthwise_taps(s) > MOST_TAPS) return false;
   s->copied = least(g->in_w, s->columns - g->left);
   if ((int64_t)s->columns * g->in_c > INT32_MAX / 16 / s->lines) return false;
-  s->line_bytes = round_up(s->columns * g->in_c * 4, QN_MOST_VECTOR) + QN_MOST_VECTOR;
+  s->line_bytes = qn_round_up(s->columns * g->in_c * 4, QN_MOST_VECTOR) + QN_MOST_VECTOR;
   return true;
 }
 

@@ -25,7 +25,6 @@ enum {
 };
 
 static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-static int32_t round_up_div(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
 /* ------------------------------------------------------------------ geometry */
 
@@ -44,7 +43,7 @@ static int32_t shift_of(const qn_x86_depthwise *s, const qn_x86_strip *at, int32
 static int32_t depth_of(const qn_x86_depthwise *s, const qn_x86_strip *at, int32_t stream) {
   int32_t depth = -1;
   for (int32_t kx = 0; kx < s->g.kernel_w; kx++)
-    if (stream_of(s, kx) == stream) depth = round_up_div(shift_of(s, at, kx), BLOCK);
+    if (stream_of(s, kx) == stream) depth = qn_divide_up(shift_of(s, at, kx), BLOCK);
   return depth;
 }
 
@@ -62,7 +61,7 @@ static bool is_inside(const qn_x86_depthwise *s, const qn_x86_strip *at, int32_t
 }
 
 static int32_t step_count(const qn_x86_depthwise *s, const qn_x86_strip *at) {
-  return round_up_div(s->g.out_w, pixels_of(at));
+  return qn_divide_up(s->g.out_w, pixels_of(at));
 }
 
 /* Nothing that step number `step` reads for the first time, or writes, is beyond the row. */
@@ -89,7 +88,7 @@ static int32_t choose_width(const qn_x86_depthwise *s, int32_t channels) {
   if (s->g.in_c == 8) return 8;
   int32_t width = BLOCK;
   for (int32_t w = BLOCK / 2; w >= 16 && w >= channels; w /= 2) {
-    if (round_up_div(s->g.out_w, BLOCK / w) < round_up_div(s->g.out_w, BLOCK / width)) width = w;
+    if (qn_divide_up(s->g.out_w, BLOCK / w) < qn_divide_up(s->g.out_w, BLOCK / width)) width = w;
   }
   return width;
 }

@@ -21,7 +21,6 @@
 enum { MOST_ENTRIES = 8, OTHER_REGISTERS = 6 };
 
 static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-static int32_t round_up(int32_t a, int32_t to) { return (a + to - 1) / to * to; }
 
 static int32_t block_channels(const qn_x86_depthwise *s, const qn_x86_strip *at) {
   return at->vectors * s->isa.lanes;
@@ -84,7 +83,7 @@ static bool take(qn_unit *u, const qn_call *call, qn_job *job) {
   bool wasteful = s->g.in_c % s->isa.lanes != 0 || s->g.in_c < 2 * s->isa.lanes;
   if (!(wasteful && plan_flat(s)) && !plan_pixels(s)) return false;
   job->scratch_bytes = (int64_t)s->lines * s->line_bytes +
-                       round_up(s->copied * s->g.in_c, QN_MOST_VECTOR) + 2 * QN_MOST_VECTOR;
+                       qn_round_up(s->copied * s->g.in_c, QN_MOST_VECTOR) + 2 * QN_MOST_VECTOR;
   return qn_pack_depthwise(u, call, s, job);
 }
 

@@ -4,6 +4,7 @@
 #include "encode.h"
 #include <math.h>
 #include <string.h>
+#include "arithmetic.h"
 
 const qn_codec qn_codecs[] = {
 #define QN_CODEC(name, scratch_bytes, work, doc)                                                   \
@@ -17,7 +18,7 @@ const qn_codec *qn_find_codec(const char *name) {
   return NULL;
 }
 
-static uint32_t align_up(uint32_t n, uint32_t to) { return (n + to - 1) / to * to; }
+static uint32_t align_up(uint32_t n, uint32_t to) { return (uint32_t)qn_align_up(n, to); }
 
 uint32_t qn_place_coded(qn_coded_tensor *tensors, int count) {
   uint32_t base = 0, end = 0;

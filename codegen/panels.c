@@ -2,16 +2,17 @@
  * whose weights, biases and scales are one image.
  *
  * Those that are streamed are decoded by run into scratch, one after the other, and their channels
- * of all pixels are computed, so that neither flash nor memory ever holds all weights as they are. A
- * panel takes 4 KB at most, or one channel if that is more. Panels are of equal size where a number
- * of channels of at least half of that divides all of them; else the last one is smaller, which
- * costs the code of a second size. Where a tuned kernel's constants can be made of decoded ones
- * (qn_packing) it computes the panels; these and its constants share the 4 KB.
+ * of all pixels are computed, so that neither flash nor memory ever holds all weights as they are.
+ * A panel takes 4 KB at most, or one channel if that is more. Panels are of equal size where a
+ * number of channels of at least half of that divides all of them; else the last one is smaller,
+ * which costs the code of a second size. Where a tuned kernel's constants can be made of decoded
+ * ones (qn_packing) it computes the panels; these and its constants share the 4 KB.
  *
  * Panels can also be decoded by init, which makes a tuned kernel's constants of them. They take as
  * much as the largest activations. */
 #include <string.h>
 #include "../runtime/codec.h"
+#include "arithmetic.h"
 #include "unit.h"
 
 enum {
@@ -24,8 +25,6 @@ enum {
   MUL = 3,
   SHR = 4 /* operands of packers */
 };
-
-static int64_t align_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /* ------------------------------------------------------------------ what can be streamed */
 
@@ -65,7 +64,7 @@ uint32_t qn_panel_image(const qn_panels *s, int32_t channels, uint32_t offsets[Q
     if (!(s->operands >> i & 1)) continue;
     uint32_t bytes = s->of[i].bytes / (uint32_t)s->channels * (uint32_t)channels;
     offsets[i] = qn_codec_place(end, bytes);
-    end = (uint32_t)align_up(offsets[i] + bytes, 4);
+    end = (uint32_t)qn_align_up(offsets[i] + bytes, 4);
   }
   return end;
 }
@@ -79,7 +78,7 @@ static int64_t packed_bytes(const qn_packing *p, int32_t channels) {
 static int64_t size_of(const qn_panels *s, const qn_packing *packing, int32_t channels) {
   uint32_t offsets[QN_MAX_IN];
   int64_t image = qn_panel_image(s, channels, offsets);
-  return packing && !s->by_init ? align_up(image, 64) + packed_bytes(packing, channels) : image;
+  return packing && !s->by_init ? qn_align_up(image, 64) + packed_bytes(packing, channels) : image;
 }
 
 /* How many channels a panel of at most so many bytes has: all, or a multiple of `step`. */
@@ -91,7 +90,7 @@ static int32_t choose_size(const qn_panels *s, const qn_packing *packing, int32_
   for (int32_t n = most; 2 * n >= most; n -= step)
     if (s->channels % n == 0) return n;
   int32_t count = (s->channels + most - 1) / most, each = (s->channels + count - 1) / count;
-  each = (int32_t)align_up(each, step);
+  each = (int32_t)qn_align_up(each, step);
   while (packing && each > step && s->channels % each && s->channels % each < UNIT) each -= step;
   return each;
 }
@@ -108,11 +107,11 @@ int32_t qn_panel_channels(const qn_panels *s, int32_t panel) {
 
 qn_panel_scratch qn_panel_scratch_of(const qn_unit *u, const qn_panels *s) {
   uint32_t offsets[QN_MAX_IN];
-  qn_panel_scratch at = {.state = align_up(qn_panel_image(s, s->each, offsets), 64)};
-  at.packed = align_up(at.state + u->weights.codec->scratch_bytes, 64);
+  qn_panel_scratch at = {.state = qn_align_up(qn_panel_image(s, s->each, offsets), 64)};
+  at.packed = qn_align_up(at.state + u->weights.codec->scratch_bytes, 64);
   at.bytes = at.packed;
   if (!s->job) return at;
-  if (at.packed < s->job->scratch_bytes) at.packed = align_up(s->job->scratch_bytes, 64);
+  if (at.packed < s->job->scratch_bytes) at.packed = qn_align_up(s->job->scratch_bytes, 64);
   at.bytes = at.packed + s->job->constant_bytes;
   if (s->last->constant_bytes > s->job->constant_bytes) /* fewer channels, but some left over */
     at.bytes = at.packed + s->last->constant_bytes;

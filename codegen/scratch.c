@@ -1,9 +1,10 @@
-/* The scratch of every job, and of every layer that is streamed -> where it is in memory: in what the
- * memory plan leaves free while the job runs, or behind it.
+/* The scratch of every job, and of every layer that is streamed -> where it is in memory: in what
+ * the memory plan leaves free while the job runs, or behind it.
  *
  * At an op the values are alive that it computes, and those computed before that it or a later op
  * reads. The scratch goes to the lowest place that overlaps none of them. */
 #include <stdlib.h>
+#include "arithmetic.h"
 #include "unit.h"
 
 enum { ALIGNMENT = 64 };
@@ -12,8 +13,6 @@ typedef struct {
   int64_t from, to; /* bytes of the plan's memory */
   int32_t first, last;
 } range;
-
-static int64_t align_up(int64_t n) { return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
 /* The range of a value's bytes, made when it is not there yet; NULL when it is not in memory. */
 static range *range_of(range *ranges, const qn_numbering *n, const qn_place *places,
@@ -57,7 +56,7 @@ static int64_t find_gap(range *alive, int32_t count, int64_t bytes) {
   int64_t at = 0;
   qsort(alive, (size_t)count, sizeof *alive, compare);
   for (int32_t i = 0; i < count && alive[i].from < at + bytes; i++) {
-    if (alive[i].to > at) at = align_up(alive[i].to);
+    if (alive[i].to > at) at = qn_align_up(alive[i].to, ALIGNMENT);
   }
   return at;
 }

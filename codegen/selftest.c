@@ -6,13 +6,12 @@
  * The noise is made on the spot (runtime/selftest.c) and fills the outputs too before the run, so
  * that the gaps between them are a part of the CRC that is the same on both sides. */
 #include "../runtime/selftest.h"
+#include "arithmetic.h"
 #include "unit.h"
 
 enum { TENSOR_ALIGN = 16, MODEL_ALIGN = 64, FILLED_SEED = 1 };
 
-static int64_t align_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
-static int64_t room_of(const qn_value *v) { return align_up(qn_bytes(&v->type), TENSOR_ALIGN); }
+static int64_t room_of(const qn_value *v) { return qn_align_up(qn_bytes(&v->type), TENSOR_ALIGN); }
 
 /* Bytes of all inputs, and of all outputs. */
 static void measure(const qn_func *f, int64_t *inputs, int64_t *outputs) {
@@ -24,7 +23,7 @@ static void measure(const qn_func *f, int64_t *inputs, int64_t *outputs) {
 int64_t qn_selftest_bytes(const qn_unit *u) {
   int64_t inputs, outputs;
   measure(u->f, &inputs, &outputs);
-  return align_up(u->memory_bytes, MODEL_ALIGN) + inputs + outputs;
+  return qn_align_up(u->memory_bytes, MODEL_ALIGN) + inputs + outputs;
 }
 
 static uint32_t bytes_of(const qn_value *v) { return (uint32_t)qn_bytes(&v->type); }
@@ -113,7 +112,7 @@ static LLVMValueRef run_on_noise(const builder *t, int64_t tensors, int64_t byte
 
 static void build_body(const builder *t, int64_t input_bytes, int64_t output_bytes) {
   const qn_unit *u = t->u;
-  int64_t tensors = align_up(u->memory_bytes, MODEL_ALIGN);
+  int64_t tensors = qn_align_up(u->memory_bytes, MODEL_ALIGN);
   qn_emit_memory_check(t->u, t->b, t->function, 0, qn_selftest_bytes(u));
   LLVMValueRef memories[] = {LLVMGetParam(t->function, 0),
                              LLVMGetParam(t->function, u->options->split ? 1 : 0)};

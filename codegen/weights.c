@@ -4,11 +4,13 @@
  * Constants with the same bytes are stored once. Those in the blob lie in groups, so that little is
  * lost to padding: those of 1 KB and more aligned to 64, then those of 64 bytes and more to 16,
  * then the rest to 4 or their element's size. Those that init decodes form one image, in order of
- * first use, and the panels that run decodes one each; all of them are one stream. A constant is coded when it takes less of the stream than of the blob, and
- * any at all only when that makes the object smaller, decoder included, or when the user has chosen
- * the codec; else the codec is the one that makes it smallest. */
+ * first use, and the panels that run decodes one each; all of them are one stream. A constant is
+ * coded when it takes less of the stream than of the blob, and any at all only when that makes the
+ * object smaller, decoder included, or when the user has chosen the codec; else the codec is the
+ * one that makes it smallest. */
 #include <string.h>
 #include "../runtime/codec.h"
+#include "arithmetic.h"
 #include "unit.h"
 
 enum {
@@ -95,8 +97,6 @@ static void add_panel_places(qn_unit *u, qn_weight_plan *plan, const qn_panels *
 /* In the blob it is not. */
 static bool is_absent(const qn_weight *w) { return w->decoded || w->streamed == w->uses; }
 
-static int64_t align_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
 /* Gives the constants that are not decoded their offsets from 0, in groups of equal alignment and
  * element size. Returns the end. */
 static int64_t place_weights(qn_weight_plan *plan) {
@@ -106,7 +106,7 @@ static int64_t place_weights(qn_weight_plan *plan) {
       for (int i = 0; i < plan->count; i++) {
         qn_weight *w = &plan->at[i];
         if (is_absent(w) || w->align != class || w->elem_bytes != element) continue;
-        w->offset = align_up(end, class);
+        w->offset = qn_align_up(end, class);
         end = w->offset + w->bytes;
       }
     }
@@ -165,8 +165,8 @@ static uint64_t panel_bits(const coding *c, const qn_panels *s, int op, int oper
   return bits;
 }
 
-/* The operands in panels that pay; none when all of them together do not. Weights go along with what
- * is saved on biases and scales. */
+/* The operands in panels that pay; none when all of them together do not. Weights go along with
+ * what is saved on biases and scales. */
 static void keep_operands(const qn_unit *u, coding *c, uint32_t round) {
   for (int op = 0, ops = count_ops(u->f); op < ops; op++) {
     const qn_panels *s = u->panels[op];
@@ -235,7 +235,7 @@ static void list_tensors(const qn_unit *u, const qn_weight_plan *plan, coding *c
   c->operands = no_operands(u);
   for (int i = 0; i < plan->count; i++) {
     if (!can_be_coded(&plan->at[i])) continue;
-    bytes += (uint64_t)align_up(plan->at[i].bytes, 64);
+    bytes += (uint64_t)qn_align_up(plan->at[i].bytes, 64);
     if (bytes > QN_CODED_MOST) break;
     add_part(c, (part){i, -1, -1}, plan->at[i].tensor, 0);
   }
@@ -302,7 +302,7 @@ static void accept(qn_unit *u, qn_weight_plan *plan, const coding *c) {
     images++;
   }
   plan->panels = images;
-  plan->memory_bytes = align_up(plan->image_bytes, 64);
+  plan->memory_bytes = qn_align_up(plan->image_bytes, 64);
   for (int i = 0; i < plan->panel_count; i++)
     plan->panel_bytes = most(plan->panel_bytes, images[i].bytes);
 }
@@ -343,7 +343,7 @@ static void settle_panels(qn_unit *u, const uint32_t *operands) {
     if (s->operands) {
       first += s->count;
       s->packed = u->weights.memory_bytes;
-      if (s->by_init) u->weights.memory_bytes += align_up(s->job->constant_bytes, 64);
+      if (s->by_init) u->weights.memory_bytes += qn_align_up(s->job->constant_bytes, 64);
     } else {
       u->unstreamed[op] = "no codec makes its weights smaller in panels";
       u->panels[op] = NULL;
@@ -352,7 +352,7 @@ static void settle_panels(qn_unit *u, const uint32_t *operands) {
 }
 
 static void fill_blob(qn_arena *a, qn_weight_plan *plan, const uint8_t *stream) {
-  plan->panel_table = align_up(place_weights(plan), 4);
+  plan->panel_table = qn_align_up(place_weights(plan), 4);
   plan->stream = plan->panel_table + PANEL_ENTRY * plan->panel_count;
   plan->blob_bytes = plan->stream + plan->stream_bytes;
   plan->blob = qn_alloc(a, (size_t)plan->blob_bytes);
@@ -408,7 +408,7 @@ static void find_weights(qn_unit *u, qn_weight_plan *plan) {
 
 static qn_status check_total(const qn_module *m, const qn_weight_plan *plan) {
   int64_t total = 0;
-  for (int i = 0; i < plan->count; i++) total += align_up(plan->at[i].bytes, 64);
+  for (int i = 0; i < plan->count; i++) total += qn_align_up(plan->at[i].bytes, 64);
   if (total <= INT32_MAX) return QN_OK;
   return qn_error(&m->src, qn_nowhere, "constants take %lld bytes, an object holds at most %d",
                   (long long)total, INT32_MAX);
