@@ -42,11 +42,11 @@ qn_dsp_scale qn_dsp_scale_of(bool wide, int32_t channel) {
   return wide || channel % 2 == 1 ? (qn_dsp_scale){1, 3} : (qn_dsp_scale){256, 10};
 }
 
-const char *qn_dsp_rounding_name(const qn_dsp_kernel *k) {
+const char *qn_dsp_rounding_name(int32_t rounding, bool clamps) {
   static const char *const names[2][4] = {
       {"relu", "signed", "mulhi", "scaled"},
       {"relu_clamp", "signed_clamp", "mulhi_clamp", "scaled_clamp"}};
-  return names[k->clamps != 0][k->rounding];
+  return names[clamps][rounding];
 }
 
 static int32_t step_bytes(const qn_dsp_kernel *k) {
@@ -246,7 +246,7 @@ static LLVMTypeRef function_type(qn_build *b, const char *arguments) {
 LLVMValueRef qn_dsp_kernel_function(qn_build *b, const qn_dsp_kernel *k) {
   qn_assembly a = {.arena = &b->u->m->arena};
   const char *name = qn_format(a.arena, "dsp_%dx4_%s_%s", (int)k->pixels, k->wide ? "wide" : "dual",
-                               qn_dsp_rounding_name(k));
+                               qn_dsp_rounding_name(k->rounding, k->clamps));
   LLVMValueRef found = qn_find_assembly(b, name);
   if (found) return found;
   qn_dsp_writer w = k->pixels == 1 ? write_one_pixel(&a, k) : qn_dsp_write_two_pixels(&a, k);

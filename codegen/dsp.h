@@ -98,6 +98,6 @@ void qn_dsp_write_pair(const qn_dsp_writer *w, bool first);
  * which moves on, as the addresses of results do by 4; changes r0, numbers and sums. */
 void qn_dsp_write_results(const qn_dsp_writer *w);
 /* For functions' names. */
-const char *qn_dsp_rounding_name(const qn_dsp_kernel *k);
+const char *qn_dsp_rounding_name(int32_t rounding, bool clamps);
 
 #endif

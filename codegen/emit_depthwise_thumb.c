@@ -104,10 +104,9 @@ static void write_sum(qn_assembly *a, const depthwise_shape *s) {
 
 /* void kernel(const int8_t *window, const kernel_numbers *, int8_t *y, int row_step) */
 static LLVMValueRef kernel_function(qn_build *b, const depthwise_shape *s) {
-  static const char *const roundings[] = {"relu", "signed", "mulhi"};
   qn_assembly a = {.arena = &b->u->m->arena};
   const char *name = qn_format(a.arena, "thumb_depthwise_%dx%d_%s", (int)s->g.kernel_h,
-                               (int)s->g.kernel_w, roundings[s->rounding]);
+                               (int)s->g.kernel_w, qn_dsp_rounding_name(s->rounding, false));
   LLVMValueRef found = qn_find_assembly(b, name);
   if (found) return found;
   qn_write_thumb_entry(&a);

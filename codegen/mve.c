@@ -97,10 +97,9 @@ static LLVMTypeRef function_type(qn_build *b) {
 }
 
 LLVMValueRef qn_mve_kernel_function(qn_build *b, const qn_dsp_kernel *k) {
-  static const char *const roundings[] = {"relu", "signed", "mulhi"};
   qn_assembly a = {.arena = &b->u->m->arena};
-  const char *name = qn_format(a.arena, "mve_%dx4_%s%s", (int)k->pixels, roundings[k->rounding],
-                               k->clamps ? "_clamp" : "");
+  const char *name = qn_format(a.arena, "mve_%dx4_%s", (int)k->pixels,
+                               qn_dsp_rounding_name(k->rounding, k->clamps));
   LLVMValueRef found = qn_find_assembly(b, name);
   if (found) return found;
   qn_write_lines(&a,

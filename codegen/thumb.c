@@ -144,9 +144,9 @@ static LLVMTypeRef function_type(qn_build *b, bool with_step) {
 }
 
 LLVMValueRef qn_thumb_kernel_function(qn_build *b, const qn_dsp_kernel *k) {
-  static const char *const roundings[] = {"relu", "signed", "mulhi"};
   qn_assembly a = {.arena = &b->u->m->arena};
-  const char *name = qn_format(a.arena, "thumb_%dx4_%s", (int)k->pixels, roundings[k->rounding]);
+  const char *name =
+      qn_format(a.arena, "thumb_%dx4_%s", (int)k->pixels, qn_dsp_rounding_name(k->rounding, false));
   LLVMValueRef found = qn_find_assembly(b, name);
   if (found) return found;
   qn_write_thumb_entry(&a);

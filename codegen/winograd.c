@@ -198,7 +198,7 @@ LLVMValueRef qn_winograd_kernel_function(qn_build *b, const qn_winograd_form *fo
   x.w.at_zero = AT_ZERO;
   x.w.at_low = AT_LOW;
   const char *name = qn_format(a.arena, "winograd%d_by_%d_%s", (int)form->outputs, (int)x.unrolled,
-                               qn_dsp_rounding_name(k));
+                               qn_dsp_rounding_name(k->rounding, k->clamps));
   LLVMValueRef found = qn_find_assembly(b, name);
   if (found) return found;
   write_kernel(&x);
