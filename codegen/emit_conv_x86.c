@@ -203,10 +203,8 @@ void qn_emit_conv_x86(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   qn_images image = qn_begin_images(b, g, 1, arguments);
   LLVMValueRef x = image.x, y = image.y;
   qn_copier how = {qn_activation_bytes(&s->isa), 1, s, copy_elems, fill_elems};
-  if (!(s->x_flipped && qn_x86_in_place(s))) {
-    qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
-    x = arguments[3];
-  }
+  if (!(s->x_flipped && qn_x86_in_place(s)))
+    x = qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
   for (int i = 0; i < s->segment_count; i++) emit_segment(b, s, &s->at[i], x, y, arguments[2]);
   qn_end_images(b, &image);
   if (s->tiles) qn_end_amx(b);

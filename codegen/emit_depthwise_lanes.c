@@ -201,8 +201,7 @@ static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments, const 
   LLVMValueRef x = image.x, y = image.y;
   if (s->copied) {
     qn_copier how = {1, 1, &s->fixed.x_zero, code->copy, code->fill};
-    qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
-    x = arguments[3];
+    x = qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
   }
   for (int32_t i = 0; i < s->segment_count; i++) {
     block t = {.b = b, .code = code, .s = s, .at = &s->at[i]};

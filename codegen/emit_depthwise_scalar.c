@@ -200,8 +200,7 @@ static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   LLVMValueRef x = image.x, y = image.y;
   if (s->copied) {
     qn_copier how = {1, 1, &s->fixed.x_zero, qn_copy_scalar, qn_fill_scalar};
-    qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
-    x = arguments[3];
+    x = qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
   }
   qn_loop c = qn_begin_loop(b, g->out_c, NULL, 0);
   channel t = {.b = b, .s = s};

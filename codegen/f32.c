@@ -74,6 +74,5 @@ LLVMValueRef qn_pad_floats(qn_build *b, const qn_padded *p, qn_lanes lanes, LLVM
                            LLVMValueRef to) {
   const int width = lanes.count;
   qn_copier how = {4, 4, &width, copy_floats, fill_zeros};
-  qn_emit_padded_copy(b, p, &how, x, to);
-  return to;
+  return qn_emit_padded_copy(b, p, &how, x, to);
 }

@@ -251,8 +251,7 @@ void qn_emit_tiles(qn_build *b, const qn_job *job, LLVMValueRef *arguments,
   LLVMValueRef x = image.x, y = image.y;
   if (s->copied) {
     qn_copier how = {1, 1, &s->fixed.x_zero, code->copy, code->fill};
-    qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
-    x = arguments[3];
+    x = qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
   }
   LLVMValueRef x_y_constants[] = {x, y, arguments[2]};
   LLVMValueRef totals = s->flush_taps ? qn_at(b, arguments[3], s->totals) : NULL;

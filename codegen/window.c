@@ -79,8 +79,8 @@ static void emit_row_copy(qn_build *b, const qn_padded *p, const qn_copier *how,
     how->fill(b, how->of, elem(b, how, to, left + copied), p->row_elems - left - copied);
 }
 
-void qn_emit_padded_copy(qn_build *b, const qn_padded *p, const qn_copier *how, LLVMValueRef x,
-                         LLVMValueRef to) {
+LLVMValueRef qn_emit_padded_copy(qn_build *b, const qn_padded *p, const qn_copier *how,
+                                 LLVMValueRef x, LLVMValueRef to) {
   const qn_window *g = &p->g;
   int64_t x_row = g->in_w * g->in_c, below = g->top + p->copied_rows;
   if (g->top > 0) how->fill(b, how->of, to, (int64_t)g->top * p->row_elems);
@@ -96,6 +96,7 @@ void qn_emit_padded_copy(qn_build *b, const qn_padded *p, const qn_copier *how, 
   }
   if (below < p->rows)
     how->fill(b, how->of, elem(b, how, to, below * p->row_elems), (p->rows - below) * p->row_elems);
+  return to;
 }
 
 /* ------------------------------------------------------------------ sums */

@@ -49,8 +49,9 @@ typedef struct {
   void (*copy)(qn_build *b, const void *of, LLVMValueRef to, LLVMValueRef from, int64_t elems);
   void (*fill)(qn_build *b, const void *of, LLVMValueRef to, int64_t elems);
 } qn_copier;
-void qn_emit_padded_copy(qn_build *b, const qn_padded *p, const qn_copier *how, LLVMValueRef x,
-                         LLVMValueRef to);
+/* Makes the copy, and returns `to`. */
+LLVMValueRef qn_emit_padded_copy(qn_build *b, const qn_padded *p, const qn_copier *how,
+                                 LLVMValueRef x, LLVMValueRef to);
 
 /* Sums of bias + w[i * step] * (x - x_zero) over `taps` weights of an int8 channel. */
 typedef struct {
