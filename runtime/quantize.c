@@ -47,6 +47,15 @@ QN_INLINE float scale_of(const qn_quantize_params *p, const void *const *in, int
   return p->per_channel ? ((const float *)in[1])[channel] : p->scale;
 }
 
+/* A quotient as it is stored, without zero. Narrow types have ends that are small floats: what is
+ * beyond them is cut off before it is rounded. */
+QN_INLINE int32_t round_stored(const qn_quantize_params *p, float x) {
+  if (p->elem_bytes >= 4) return offset_stored(p, qn_round_away(x));
+  float least = (float)(least_stored(p) - p->zero), most = (float)(most_stored(p) - p->zero);
+  x = x == x ? qn_clamp_f32(x, least, most) : 0.0f;
+  return qn_round_away_small(x) + p->zero;
+}
+
 /* y = round(x / scale) + zero, the quotient in float, ties away from zero, clamped to the type; a
  * NaN gives zero. TFLite's AffineQuantize (reference/quantize.h). In place is safe where elements
  * of y are bytes: they are written in order, behind what is read. */
@@ -59,7 +68,7 @@ void qn_kernel_quantize(const qn_quantize_params *p, const void *const *in, void
     for (int32_t c = 0; c < p->channels; c++) {
       float scale = scale_of(p, in, c);
       for (int32_t k = 0; k < p->inner; k++, i++)
-        store(p, out, i, offset_stored(p, qn_round_away(x[i] / scale)));
+        store(p, out, i, round_stored(p, x[i] / scale));
     }
 }
 

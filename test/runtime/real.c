@@ -23,6 +23,15 @@ int main(void) {
     worst[1] = fmax(worst[1], units(qn_logistic(x), logistic((double)x)));
     worst[2] = fmax(worst[2], units(qn_tanh(x), tanh((double)x)));
     expect("sqrt", (int64_t)bits, (double)qn_sqrt(x), (double)sqrtf(x));
+    if (fabsf(x) < 4194304)
+      expect("round", (int64_t)bits, qn_round_away_small(x), round((double)x));
+  }
+  for (int32_t whole = 0; whole < 4194304; whole += 257) { /* halves and their neighbours */
+    float half = (float)whole + 0.5f, below = nextafterf(half, 0);
+    expect("round a half", whole, qn_round_away_small(half), whole + 1);
+    expect("round below a half", whole, qn_round_away_small(below), whole);
+    expect("round a negative half", whole, qn_round_away_small(-half), -whole - 1);
+    expect("round above a negative half", whole, qn_round_away_small(-below), -whole);
   }
   expect("exp: below 1 unit", 0, worst[0] < 1, 1);
   expect("logistic: below 2.5 units", 0, worst[1] < 2.5, 1);
