@@ -56,7 +56,7 @@ typedef struct {
   bool pic;                    /* position-independent code */
   bool fused;                  /* floats: products and sums may be rounded once */
   bool split;                  /* decoded weights in a memory of their own */
-  bool keep_values;            /* no scratch where a value was: all can be looked at after a run */
+  bool keep_values;            /* all can be looked at after a run, if the plan keeps them */
   bool selftest;               /* a fourth symbol, NAME_selftest */
   const qn_tuning *tuning;     /* or NULL; what it says of other shapes or kernels does not matter */
   bool list_alternatives;      /* qn_object.alternatives is wanted */

@@ -134,7 +134,8 @@ static qn_status emit_panel_group(qn_emission *e, const panel_group *g, const ch
   LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
   LLVMValueRef memory = LLVMGetParam(e->run, 0);
   qn_panel_scratch at = qn_panel_scratch_of(e->u, s);
-  LLVMValueRef scratch = qn_at_offset(e, memory, s->scratch), packed = NULL;
+  LLVMValueRef scratch = qn_at_offset(e, memory, e->u->plan_offset + s->op->scratch);
+  LLVMValueRef packed = NULL;
   if (g->job) emit_heads(e, g->job, packed = qn_at_offset(e, scratch, at.packed));
   qn_loop l = qn_begin_loop(&b, g->count, NULL, 0);
   decoded_panel p;
@@ -149,8 +150,7 @@ static qn_status emit_panel_group(qn_emission *e, const panel_group *g, const ch
   arguments[count++] = qn_at_index(&b, qn_address_of(e, &y), qn_times(&b, p.index, by));
   if (g->job) arguments[count++] = packed;
   if (v->scratch)
-    arguments[count++] =
-        g->job ? scratch : qn_at_offset(e, memory, e->u->plan_offset + s->op->scratch);
+    arguments[count++] = g->job ? scratch : qn_at_offset(e, scratch, at.kernel);
   LLVMBuildCall2(e->b, v->type, v->function, arguments, count, "");
   qn_end_loop(&b, &l);
   size_t size;

@@ -56,13 +56,10 @@ typedef struct {
 /* The scratch's offset in memory, 0 when none is needed. */
 static qn_status find_scratch(qn_emission *e, const step *s, int64_t *out) {
   *out = 0;
-  if (s->job) {
-    *out = s->job->scratch_bytes > 0 ? s->job->scratch : 0;
-  } else if (s->call->scratch_bytes > 0) {
-    if (s->scratch < 0)
-      return qn_bug("'%s' has no scratch memory", qn_kernel_names[s->call->kernel]);
-    *out = e->u->plan_offset + s->scratch;
-  }
+  if ((s->job ? s->job->scratch_bytes : s->call->scratch_bytes) == 0) return QN_OK;
+  if (s->scratch < 0)
+    return qn_bug("'%s' has no scratch memory", qn_kernel_names[s->call->kernel]);
+  *out = e->u->plan_offset + s->scratch;
   return QN_OK;
 }
 

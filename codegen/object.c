@@ -239,11 +239,16 @@ static qn_status check_streams(const qn_unit *u) {
   return qn_error(&u->m->src, u->f->loc, "no weights to stream: the model has none");
 }
 
-static qn_status plan(qn_unit *u) {
+/* Kernels, weights and the memory plan that suits them. */
+static qn_status plan_layers(qn_unit *u) {
   QN_TRY(plan_weights(u));
   QN_TRY(check_streams(u));
   u->flipped = qn_flip_values(u);
-  QN_TRY(qn_plan_overlaps(u));
+  return qn_plan_wishes(u);
+}
+
+static qn_status plan(qn_unit *u) {
+  QN_TRY(plan_layers(u));
   const qn_codec *codec = u->weights.codec;
   bool split = qn_is_split(u);
   int64_t plan_bytes = qn_memory_bytes(u->f), needed = 0;
@@ -251,7 +256,6 @@ static qn_status plan(qn_unit *u) {
   if (needed > plan_bytes) plan_bytes = needed;
   u->plan_offset = split ? SPLIT_BYTES : u->weights.memory_bytes;
   u->memory_bytes = u->plan_offset + plan_bytes;
-  qn_place_scratch(u);
   int count = 0;
   for (const qn_op *op = u->f->first; op; op = op->next) count++;
   u->kernels = qn_alloc(&u->m->arena, ((size_t)count + 1) * sizeof *u->kernels);
@@ -288,8 +292,7 @@ void qn_close_unit(qn_unit *u) {
 qn_status qn_plan_as_compiled(qn_module *m, const qn_compile_options *options) {
   qn_unit u = {.m = m, .f = qn_main_func(m), .options = options};
   QN_TRY(qn_open_unit(&u));
-  qn_status status = plan_weights(&u);
-  if (status == QN_OK) status = qn_plan_overlaps(&u);
+  qn_status status = plan_layers(&u);
   qn_close_unit(&u);
   return status;
 }

@@ -109,8 +109,13 @@ qn_panel_scratch qn_panel_scratch_of(const qn_unit *u, const qn_panels *s) {
   uint32_t offsets[QN_MAX_IN];
   qn_panel_scratch at = {.state = qn_align_up(qn_panel_image(s, s->each, offsets), 64)};
   at.packed = qn_align_up(at.state + u->weights.codec->scratch_bytes, 64);
-  at.bytes = at.packed;
-  if (!s->job) return at;
+  if (!s->job) {
+    qn_call call;
+    qn_bind(s->op, &call);
+    at.kernel = at.packed;
+    at.bytes = at.kernel + call.scratch_bytes;
+    return at;
+  }
   if (at.packed < s->job->scratch_bytes) at.packed = qn_align_up(s->job->scratch_bytes, 64);
   at.bytes = at.packed + s->job->constant_bytes;
   if (s->last->constant_bytes > s->job->constant_bytes) /* fewer channels, but some left over */

@@ -67,7 +67,6 @@ typedef struct {
   qn_overlap overlap;    /* of the result and operand 0, see qn_op */
   int64_t lead;
   int32_t alternative, alternatives;
-  int64_t scratch;       /* where it is: offset in memory (qn_place_scratch) */
   /* In the shape, or NULL: 1 when operand 0, or the result, has the sign bit of every byte flipped
    * (flip.c). Scratch with the former. */
   int32_t *flip_x, *flip_y;
@@ -111,12 +110,9 @@ const void *qn_constant(const qn_unit *u, const qn_value *v);
 /* -- flip.c: the values that are stored as unsigned bytes; how many. After qn_choose_kernels. */
 int32_t qn_flip_values(qn_unit *u);
 
-/* -- overlap.c: the ops' `overlap` and `lead` as the jobs have them, and a plan that keeps to them. */
-qn_status qn_plan_overlaps(qn_unit *u) QN_MUST_CHECK;
-
-/* -- scratch.c: gives every job's scratch and every layer's panel its place; raises u->memory_bytes when one is behind the
- * plan's memory. */
-void qn_place_scratch(qn_unit *u);
+/* -- wishes.c: the ops' `needs`, `overlap` and `lead` as the jobs and panels have them, and a plan that
+ * keeps to them. */
+qn_status qn_plan_wishes(qn_unit *u) QN_MUST_CHECK;
 
 /* -- weights.c: where constants are, in the object and when the model runs. */
 typedef struct {
@@ -169,7 +165,6 @@ struct qn_panels {
   qn_job *job, *last;            /* of each panel and of the last one, by_init of the layer (both);
                                   * NULL: the runtime's kernel */
   int64_t packed;                /* by_init: where the job's constants are, in decoded memory */
-  int64_t scratch;               /* where a panel is decoded: offset in memory (qn_place_scratch) */
 };
 /* Takes the op of `call`, or some of its channels. False: no tuned kernel does. */
 typedef bool qn_take_function(qn_unit *u, const qn_call *call, qn_job *out);
@@ -183,9 +178,9 @@ int32_t qn_panel_channels(const qn_panels *s, int32_t panel);
 /* The bytes of a panel of so many channels, and the operands' offsets in it. */
 uint32_t qn_panel_image(const qn_panels *s, int32_t channels, uint32_t offsets[QN_MAX_IN]);
 /* Scratch for a panel of run: the image, then at `state` the decoder's; at `packed` the job's
- * constants. Its own scratch takes the place of the former. */
+ * constants, whose own scratch takes the place of the former, or at `kernel` the runtime's kernel's. */
 typedef struct {
-  int64_t state, packed, bytes;
+  int64_t state, packed, kernel, bytes;
 } qn_panel_scratch;
 qn_panel_scratch qn_panel_scratch_of(const qn_unit *u, const qn_panels *s);
 /* Operand i's part of a panel. */
@@ -220,7 +215,7 @@ struct qn_unit {
   const char **unstreamed; /* by op: why it is not streamed although it should be; or NULL */
   qn_body *bodies;
   qn_weight_plan weights;
-  int64_t memory_bytes; /* what is in front of the plan's memory, that, and the jobs' scratch */
+  int64_t memory_bytes; /* what is in front of the plan's memory, and that */
   int64_t plan_offset;  /* in front of it: decoded weights or, if they are split off, their address */
   LLVMContextRef context;
   LLVMTargetMachineRef machine;

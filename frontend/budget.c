@@ -53,7 +53,7 @@ static int64_t rounded(int64_t bytes) { return (bytes + STEP_ALIGN - 1) / STEP_A
 static int64_t scratch_of(const qn_op *op) {
   qn_call call;
   qn_bind(op, &call);
-  return rounded(call.scratch_bytes);
+  return rounded(qn_scratch_of(op, &call).bytes);
 }
 
 static life *life_of(const schedule *s, const qn_value *v) {

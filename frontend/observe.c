@@ -7,15 +7,18 @@
 #include <unistd.h>
 #include "command.h"
 
+static const qn_pass_options all_kept = {.keep_all = true};
+
+static qn_status plan_all_kept(qn_module *m) { return qn_run_passes(m, "plan-memory", &all_kept); }
+
 qn_status qn_open_observer(const qn_options *o, qn_module *m, qn_runner *out) {
   *out = (qn_runner){.m = m, .f = qn_main_func(m)};
-  const qn_pass_options passes = {.keep_all = true};
   qn_compile_options options;
-  QN_TRY(qn_run_passes(m, "plan-memory", &passes));
+  QN_TRY(plan_all_kept(m));
   QN_TRY(qn_get_compile_options(o, m, &options));
   options.weights = QN_WEIGHTS_RAW;
   options.keep_values = true;
-  options.plan = NULL;
+  options.plan = plan_all_kept;
   return qn_load(m, &options, &out->program);
 }
 

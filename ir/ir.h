@@ -215,6 +215,8 @@ struct qn_op {
   qn_value *out;
   qn_attrs a;
   int64_t scratch;         /* plan-memory: byte offset of the kernel's scratch; -1: none */
+  int64_t needs;           /* bytes of scratch of the kernel that a target has for the op, aligned to
+                            * QN_SCRATCH_ALIGN; -1: the runtime's kernel, which qn_bind knows */
   qn_overlap overlap;      /* for plan-memory, which puts the result accordingly */
   int64_t lead;            /* of QN_AHEAD, from 0 */
   qn_op *prev, *next;
@@ -447,6 +449,12 @@ typedef struct {
 qn_place qn_place_of(const qn_func *f, const qn_value *v);
 bool qn_same_place(const qn_place *a, const qn_place *b);
 int64_t qn_memory_bytes(const qn_func *f); /* of a planned function: end of the highest place */
+/* The scratch that op needs while it runs, by op->needs or by call, which is op's, bound. */
+enum { QN_SCRATCH_ALIGN = 64, QN_RUNTIME_SCRATCH_ALIGN = 16 };
+typedef struct {
+  int64_t bytes, align;
+} qn_scratch;
+qn_scratch qn_scratch_of(const qn_op *op, const qn_call *call);
 /* The result of op, with bytes from y on, may overlap operand i, with bytes from x on, if that dies
  * there. call is op's, bound. */
 bool qn_may_overlap(const qn_op *op, const qn_call *call, int i, int64_t y, int64_t x);

@@ -182,7 +182,7 @@ qn_op *qn_add_op(qn_module *m, qn_func *f, qn_op *before, qn_opcode code, const 
   op->in_count = in_count;
   for (int i = 0; i < in_count; ++i) op->in[i] = in[i];
   qn_default_attrs(code, &op->a);
-  op->scratch = -1;
+  op->scratch = op->needs = -1;
   op->out = new_value(m, f, QN_RESULT, name, NULL);
   op->out->def = op;
 

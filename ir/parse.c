@@ -6,8 +6,8 @@
  *   func    = "func" SYMBOL "(" [ param { "," param } ] ")" "->" results "{" { op } return "}"
  *   param   = VALUE typed
  *   results = type | "(" type { "," type } ")"
- *   op      = VALUE "=" NAME operand { "," operand } { NAME "=" attr } typed [ "scratch" INT ]
- *             [ "in_place" | "ahead" INT ]
+ *   op      = VALUE "=" NAME operand { "," operand } { NAME "=" attr } typed [ "needs" INT ]
+ *             [ "scratch" INT ] [ "in_place" | "ahead" INT ]
  *   return  = "return" operand { "," operand }
  *   operand = VALUE | SYMBOL
  *   attr    = NUMBER | NAME | "[" [ NUMBER { "," NUMBER } ] "]"
@@ -431,7 +431,11 @@ static qn_status parse_op_name(parser *p, qn_op *op) {
 /* What stands behind the result. */
 static qn_status parse_memory(parser *p, qn_op *op) {
   qn_lexer *l = &p->lex;
-  op->scratch = -1;
+  op->scratch = op->needs = -1;
+  if (qn_at_word(l, "needs")) {
+    QN_TRY(qn_next_token(l));
+    QN_TRY(qn_take_int(l, "a number of bytes", 0, INT32_MAX, &op->needs));
+  }
   if (qn_at_word(l, "scratch")) {
     QN_TRY(qn_next_token(l));
     QN_TRY(qn_take_int(l, "an offset", 0, INT64_MAX, &op->scratch));

@@ -169,6 +169,7 @@ static void print_op(FILE *to, const qn_op *op) {
     if (!qn_is_default_attr(&op->a, attr)) print_attr(to, &op->a, attr);
   }
   print_typed(to, op->out);
+  if (op->needs >= 0) fprintf(to, " needs %lld", (long long)op->needs);
   if (op->scratch >= 0) fprintf(to, " scratch %lld", (long long)op->scratch);
   if (op->overlap == QN_IN_PLACE) fputs(" in_place", to);
   if (op->overlap == QN_AHEAD) fprintf(to, " ahead %lld", (long long)op->lead);

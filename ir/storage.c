@@ -73,9 +73,15 @@ int64_t qn_memory_bytes(const qn_func *f) {
     if (op->scratch < 0) continue;
     qn_call call;
     qn_bind(op, &call);
-    if (op->scratch + call.scratch_bytes > end) end = op->scratch + call.scratch_bytes;
+    int64_t bytes = qn_scratch_of(op, &call).bytes;
+    if (op->scratch + bytes > end) end = op->scratch + bytes;
   }
   return end;
+}
+
+qn_scratch qn_scratch_of(const qn_op *op, const qn_call *call) {
+  if (op->needs >= 0) return (qn_scratch){op->needs, QN_SCRATCH_ALIGN};
+  return (qn_scratch){call->scratch_bytes, QN_RUNTIME_SCRATCH_ALIGN};
 }
 
 bool qn_may_overlap(const qn_op *op, const qn_call *call, int i, int64_t y, int64_t x) {
@@ -138,8 +144,6 @@ const qn_place *qn_find_places(qn_arena *a, const qn_func *f, const qn_numbering
 }
 
 /* ------------------------------------------------------------------ overlaps */
-
-enum { SCRATCH_ALIGN = 16 };
 
 #define NUM(x)    ((long long)(x))
 #define FAIL(...) return qn_error(&c->m->src, __VA_ARGS__)
@@ -211,13 +215,13 @@ static qn_status check_bounds(sweep *c, const qn_op *op, const char *what, int64
 }
 
 /* The scratch of op overlaps nothing that is alive while it runs, its result included. */
-static qn_status check_scratch(sweep *c, const qn_op *op, int64_t bytes, const tenant *result) {
-  int64_t begin = op->scratch;
+static qn_status check_scratch(sweep *c, const qn_op *op, qn_scratch s, const tenant *result) {
+  int64_t begin = op->scratch, bytes = s.bytes;
   if (bytes == 0 && begin >= 0)
     FAIL(op->loc, "'%%%s' needs no scratch, got it at %lld", op->out->name, NUM(begin));
   if (bytes == 0) return QN_OK;
   if (begin < 0) FAIL(op->loc, "'%%%s' needs %lld bytes of scratch", op->out->name, NUM(bytes));
-  QN_TRY(check_bounds(c, op, "scratch", begin, bytes, SCRATCH_ALIGN));
+  QN_TRY(check_bounds(c, op, "scratch", begin, bytes, s.align));
   if (result && overlap(result, begin, begin + bytes))
     FAIL(op->loc, "scratch at %lld overlaps the result at %lld", NUM(begin), NUM(result->begin));
   for (int32_t i = 0; i < c->count; i++) {
@@ -267,7 +271,7 @@ static qn_status check_op(sweep *c, const qn_op *op, int32_t now, int32_t last) 
     if (c->alive[i].last >= now) c->alive[kept++] = c->alive[i];
   }
   c->count = kept;
-  QN_TRY(check_scratch(c, op, call.scratch_bytes, in_memory ? &own : NULL));
+  QN_TRY(check_scratch(c, op, qn_scratch_of(op, &call), in_memory ? &own : NULL));
   if (!in_memory) return QN_OK;
   QN_TRY(check_result(c, op, now, &call, &own));
   c->alive[c->count++] = own;

@@ -3,7 +3,7 @@
  *
  * Requires: a verified module; which values are in memory says qn_place_of (views share, inputs and
  * outputs are the caller's). Leaves: offsets that are multiples of 16 and overlap only where no op
- * needs both; earlier plans are overwritten.
+ * needs both; scratch of a target's kernel is at multiples of 64. Earlier plans are overwritten.
  *
  * A block is a range of bytes for a range of steps (op k runs in step k): a value from the op that
  * computes it to the last that reads it, a scratch for one step. Where qn_bind or the op itself
@@ -26,7 +26,7 @@ enum {
 };
 
 typedef struct {
-  int64_t bytes;          /* a multiple of ALIGNMENT */
+  int64_t bytes, align;   /* multiples of ALIGNMENT */
   int32_t first, last;    /* steps, inclusive */
   int32_t heir, testator; /* who may start in my bytes at my last step; the reverse; -1: none */
   int64_t lead; /* with a testator: I start so far in front of it or more; -1: where it does */
@@ -46,11 +46,24 @@ typedef struct {
 
 /* ------------------------------------------------------------------ blocks */
 
-static int64_t round_up(int64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+static int64_t align_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+static int64_t round_up(int64_t bytes) { return align_up(bytes, ALIGNMENT); }
 
 static int32_t add_block(plan *p, int64_t bytes, int32_t first, int32_t last) {
-  p->blocks[p->count] = (block){round_up(bytes), first, last, -1, -1, -1, 0, 0};
+  p->blocks[p->count] = (block){round_up(bytes), ALIGNMENT, first, last, -1, -1, -1, 0, 0};
   return p->count++;
+}
+
+/* -1: op needs none. */
+static int32_t block_for_scratch(plan *p, const qn_op *op, int32_t step) {
+  qn_call call;
+  qn_bind(op, &call);
+  qn_scratch s = qn_scratch_of(op, &call);
+  if (s.bytes == 0) return -1;
+  int32_t made = add_block(p, s.bytes, step, step);
+  p->blocks[made].align = s.align;
+  return made;
 }
 
 /* The number of the value whose bytes v has, -1 when they are not in memory. */
@@ -126,10 +139,7 @@ static void make_blocks(qn_arena *a, plan *p, const qn_numbering *n) {
   find_last_steps(p, n, last);
   int32_t step = 0;
   for (qn_op *op = p->f->first; op; op = op->next, step++) {
-    qn_call call;
-    qn_bind(op, &call);
-    p->block_of_scratch[step] =
-        call.scratch_bytes > 0 ? add_block(p, call.scratch_bytes, step, step) : -1;
+    p->block_of_scratch[step] = block_for_scratch(p, op, step);
     int32_t own = qn_number_of(n, op->out);
     p->block_of_value[own] = -1;
     if (number_in_memory(p, n, op->out) != own) continue;
@@ -173,7 +183,8 @@ static bool is_led(const plan *p, const block *x, const block *y) {
          (x->heir >= 0 && &p->blocks[x->heir] == y && y->lead >= 0);
 }
 
-/* Behind `from`, where b may start as far as the kin that it is led by, or leads, is concerned. */
+/* Behind `from`, where b may start as far as its alignment and the kin that it is led by, or leads,
+ * are concerned. Only scratch, which has no kin, is aligned beyond ALIGNMENT. */
 static int64_t skip_kin(const plan *p, const block *b, int64_t from) {
   const block *testator = b->testator >= 0 ? &p->blocks[b->testator] : NULL;
   const block *heir = b->heir >= 0 ? &p->blocks[b->heir] : NULL;
@@ -185,7 +196,7 @@ static int64_t skip_kin(const plan *p, const block *b, int64_t from) {
         from < testator->offset + testator->bytes)
       from = testator->offset + testator->bytes;
   }
-  return from;
+  return align_up(from, b->align);
 }
 
 /* The place for b among the blocks placed so far, in order of their offsets: the first gap, or the
