@@ -4,7 +4,7 @@
 
 #include "../ir/ir.h"
 
-/* -- build.c: a module from layers, as the YAML and the TFLite reader see them. Layers compute on
+/* -- build.c: a module from layers, as the readers of YAML, TFLite and ONNX see them. Layers compute on
  *    real values: a quantized operand is dequantized for them, a quantized result is quantized
  *    from theirs. So  q(0.5,0) -> conv2d -> q(0.25,0)  becomes dequantize, conv2d, quantize, which
  *    is what fuse-int8 turns into an integer op. */
@@ -49,6 +49,9 @@ qn_status qn_write_safetensors(const char *path, const qn_tensor *at, int count)
 
 /* -- tflite.c */
 qn_status qn_read_tflite(qn_module *m, const qn_source *src) QN_MUST_CHECK;
+
+/* -- onnx.c */
+qn_status qn_read_onnx(qn_module *m, const qn_source *src) QN_MUST_CHECK;
 
 /* -- yaml.c: libyaml's events as a tree of nodes with places; yaml_model.c: tree -> module;
  *    yaml_write.c: module -> YAML and safetensors. */

@@ -28,6 +28,8 @@ config.substitutions += [
 ]
 if os.path.isdir(os.path.join(shared, "models")):
     config.available_features.add("shared")
+if os.path.isdir(os.path.join(shared, "peers", "ort", "onnx")):  # the same networks as ONNX files
+    config.available_features.add("shared-onnx")
 if config.quern_sanitize:
     config.available_features.add("sanitize")
     # LLVM and the machine's own libraries keep what they allocate until the process ends

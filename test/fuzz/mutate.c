@@ -17,6 +17,7 @@ enum { MOST_MUTATIONS = 8, SECONDS_EACH = 20, MOST_MEGABYTES = 1024, MOST_FILES 
 /* ------------------------------------------------------------------ readers */
 
 static qn_status read_tflite(qn_module *m, const qn_source *src) { return qn_read_tflite(m, src); }
+static qn_status read_onnx(qn_module *m, const qn_source *src) { return qn_read_onnx(m, src); }
 static qn_status read_yaml(qn_module *m, const qn_source *src) { return qn_read_yaml(m, src); }
 static qn_status read_qn(qn_module *m, const qn_source *src) { return qn_parse(m, src); }
 
@@ -46,6 +47,7 @@ static const struct {
   const char *name;
   read_function *read;
 } readers[] = {{"tflite", read_tflite},
+               {"onnx", read_onnx},
                {"yaml", read_yaml},
                {"qn", read_qn},
                {"npy", read_npy},
@@ -164,7 +166,7 @@ int main(int argc, char **argv) {
   int files = argc - 4;
   read_function *read = argc > 1 ? find_reader(argv[1]) : NULL;
   if (files < 1 || files > MOST_FILES || !read) {
-    fputs("usage: fuzz-mutate tflite|yaml|qn|npy|safetensors FILE... N SEED\n", stderr);
+    fputs("usage: fuzz-mutate tflite|onnx|yaml|qn|npy|safetensors FILE... N SEED\n", stderr);
     return 2;
   }
   long count = strtol(argv[argc - 2], NULL, 10);

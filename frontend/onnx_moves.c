@@ -1,0 +1,438 @@
+/* ONNX's operators that move elements or name them again -> reshapes, transposes, slices, and often
+ * nothing at all.
+ *
+ * With the channels last, a reshape of dims past the channels is one, too; so is one that makes
+ * rows of a picture, whose columns are then in another order than ONNX's (QN_ONNX_LAST of rank 2),
+ * which the dense layer that follows has its weights in. */
+#include <string.h>
+#include "onnx.h"
+
+/* ------------------------------------------------------------------ reshapes */
+
+/* A constant with other dims; scales of several channels only survive where the dims before and of
+ * theirs stay. */
+static qn_status reshape_const(qn_onnx_node *n, const qn_onnx_tensor *x, int rank,
+                               const int64_t *dim) {
+  bool stays = x->scale_count <= 1 || rank > x->axis;
+  for (int i = 0; stays && x->scale_count > 1 && i <= x->axis; i++) stays = x->dim[i] == dim[i];
+  if (!stays) return qn_onnx_error(n, "weights with a scale per channel cannot change that dim");
+  QN_TRY(qn_onnx_define_alias(n, x));
+  qn_onnx_tensor *y = n->out[0];
+  memset(y->as, 0, sizeof y->as);
+  y->rank = rank;
+  memcpy(y->dim, dim, sizeof y->dim);
+  return QN_OK;
+}
+
+/* The value whose elements are in ONNX's order, whatever its dims are. */
+static qn_status take_flat(qn_onnx_node *n, qn_onnx_tensor *x, qn_value **out) {
+  int64_t rest = 1;
+  for (int i = 2; i < x->rank; i++) rest *= x->dim[i];
+  bool same = x->rank >= 3 && (x->dim[1] == 1 || rest == 1);
+  return qn_onnx_take(n, x, same ? qn_onnx_form_of(x) : QN_ONNX_PLAIN, out);
+}
+
+static qn_status reshape_to(qn_onnx_node *n, qn_onnx_tensor *x, int rank, const int64_t *dim) {
+  int64_t count;
+  if (!qn_checked_count(dim, rank, &count) || count != qn_onnx_count(x))
+    return qn_onnx_error(n, "%lld elements do not fit the new dims", (long long)qn_onnx_count(x));
+  if (qn_onnx_is_const(x)) return reshape_const(n, x, rank, dim);
+  qn_onnx_tensor *y = n->out[0];
+  const char *name = y->name;
+  qn_value *v;
+  if (x->rank >= 3 && qn_onnx_form_of(x) == QN_ONNX_LAST && dim[0] == x->dim[0]) {
+    if (rank >= 3 && dim[1] == x->dim[1]) {
+      int64_t last[QN_MAX_RANK];
+      for (int i = 0; i < rank; i++) last[qn_onnx_axis_in(QN_ONNX_LAST, rank, i)] = dim[i];
+      v = x->as[QN_ONNX_LAST];
+      QN_TRY(qn_onnx_reshape(n, name, rank, last, &v));
+      return qn_onnx_define(n, 0, v, QN_ONNX_LAST);
+    }
+    if (rank == 2 && x->dim[1] > 1 && x->dim[1] < dim[1]) {
+      v = x->as[QN_ONNX_LAST];
+      QN_TRY(qn_onnx_reshape(n, name, rank, dim, &v));
+      y->channels = x->dim[1];
+      return qn_onnx_define(n, 0, v, QN_ONNX_LAST);
+    }
+  }
+  QN_TRY(take_flat(n, x, &v));
+  QN_TRY(qn_onnx_reshape(n, name, rank, dim, &v));
+  return qn_onnx_define(n, 0, v, QN_ONNX_PLAIN);
+}
+
+qn_status qn_onnx_read_reshape(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  int32_t at[QN_MAX_RANK];
+  int64_t dim[QN_MAX_RANK], known = 1, allow_zero = 0;
+  int rank, open = -1;
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  QN_TRY(qn_onnx_numbers(n, 1, QN_MAX_RANK, at, &rank));
+  QN_TRY(qn_onnx_int(n, "allowzero", &allow_zero));
+  for (int i = 0; i < rank; i++) {
+    if (at[i] == 0 && (allow_zero || i >= x->rank))
+      return qn_onnx_error(n, "dim %d of the new shape is 0", i);
+    dim[i] = at[i] ? at[i] : x->dim[i];
+    if (dim[i] < -1 || (dim[i] == -1 && open >= 0))
+      return qn_onnx_error(n, "the new shape holds %lld%s", (long long)dim[i],
+                           dim[i] == -1 ? " twice" : "");
+    if (dim[i] == -1)
+      open = i;
+    else if (known <= QN_MAX_COUNT)
+      known *= dim[i];
+  }
+  if (open >= 0) dim[open] = qn_onnx_count(x) / known;
+  return reshape_to(n, x, rank, dim);
+}
+
+qn_status qn_onnx_read_flatten(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  int64_t axis = 1, dim[2] = {1, 1};
+  int at;
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  QN_TRY(qn_onnx_int(n, "axis", &axis));
+  if (axis == x->rank)
+    at = x->rank;
+  else
+    QN_TRY(qn_onnx_axis(n, axis, x->rank, &at));
+  for (int i = 0; i < x->rank; i++) dim[i >= at] *= x->dim[i];
+  return reshape_to(n, x, 2, dim);
+}
+
+/* Axes of a tensor of that rank, from the attribute or, from version 13 on, operand 2. */
+static qn_status read_axes(qn_onnx_node *n, int rank, bool named[QN_MAX_RANK], int *count) {
+  int32_t axes[QN_MAX_RANK];
+  *count = 0;
+  QN_TRY(qn_onnx_ints(n, "axes", QN_MAX_RANK, axes, count));
+  if (qn_onnx_is_given(n, 1)) QN_TRY(qn_onnx_numbers(n, 1, QN_MAX_RANK, axes, count));
+  for (int i = 0; i < *count; i++) {
+    int axis;
+    QN_TRY(qn_onnx_axis(n, axes[i], rank, &axis));
+    if (named[axis]) return qn_onnx_error(n, "axis %d stands twice", axis);
+    named[axis] = true;
+  }
+  return QN_OK;
+}
+
+qn_status qn_onnx_read_squeeze(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  bool gone[QN_MAX_RANK] = {false};
+  int64_t dim[QN_MAX_RANK];
+  int count, rank = 0;
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  QN_TRY(read_axes(n, x->rank, gone, &count));
+  for (int i = 0; i < x->rank; i++) {
+    if (gone[i] && x->dim[i] != 1)
+      return qn_onnx_error(n, "dim %d is %lld, only dims of 1 can go", i, (long long)x->dim[i]);
+    if (count ? !gone[i] : x->dim[i] != 1) dim[rank++] = x->dim[i];
+  }
+  return reshape_to(n, x, rank, dim);
+}
+
+qn_status qn_onnx_read_unsqueeze(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  bool is_new[QN_MAX_RANK] = {false};
+  int64_t dim[QN_MAX_RANK];
+  int32_t axes[QN_MAX_RANK];
+  int count = 0, from = 0;
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  QN_TRY(qn_onnx_ints(n, "axes", QN_MAX_RANK, axes, &count));
+  if (qn_onnx_is_given(n, 1)) QN_TRY(qn_onnx_numbers(n, 1, QN_MAX_RANK, axes, &count));
+  int rank = x->rank + count;
+  if (count == 0 || rank > QN_MAX_RANK)
+    return qn_onnx_error(n, "%d axes for %d dims, at most %d together are supported", count,
+                         x->rank, QN_MAX_RANK);
+  QN_TRY(read_axes(n, rank, is_new, &count));
+  for (int i = 0; i < rank; i++) dim[i] = is_new[i] ? 1 : x->dim[from++];
+  return reshape_to(n, x, rank, dim);
+}
+
+/* ------------------------------------------------------------------ transposes */
+
+/* Whether perm is the one that makes that order of the other. */
+static bool is_perm_to(qn_onnx_form to, int rank, const int32_t *perm) {
+  int32_t known[QN_MAX_RANK];
+  qn_onnx_fill_perm(to, rank, known);
+  return rank >= 3 && memcmp(known, perm, (size_t)rank * sizeof *perm) == 0;
+}
+
+static qn_status read_perm(qn_onnx_node *n, int rank, int32_t *perm) {
+  bool used[QN_MAX_RANK] = {false};
+  int count = rank;
+  for (int i = 0; i < rank; i++) perm[i] = rank - 1 - i;
+  QN_TRY(qn_onnx_ints(n, "perm", QN_MAX_RANK, perm, &count));
+  if (count != rank) return qn_onnx_error(n, "%d numbers of 'perm' for %d dims", count, rank);
+  for (int i = 0; i < rank; i++) {
+    if (perm[i] < 0 || perm[i] >= rank || used[perm[i]])
+      return qn_onnx_error(n, "'perm' must name each of %d dims once, got %d at %d", rank, perm[i],
+                           i);
+    used[perm[i]] = true;
+  }
+  return QN_OK;
+}
+
+static qn_status transpose_const(qn_onnx_node *n, const qn_onnx_tensor *x, const int32_t *perm) {
+  qn_onnx_tensor turned;
+  QN_TRY(qn_onnx_turn_const(n, x, perm, &turned));
+  return qn_onnx_define_alias(n, &turned);
+}
+
+qn_status qn_onnx_read_transpose(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  int32_t perm[QN_MAX_RANK];
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  QN_TRY(read_perm(n, x->rank, perm));
+  if (qn_onnx_is_const(x)) return transpose_const(n, x, perm);
+  qn_onnx_form form = x->rank > 2 ? qn_onnx_form_of(x) : QN_ONNX_PLAIN;
+  qn_value *last = x->as[QN_ONNX_LAST], *plain = x->as[QN_ONNX_PLAIN];
+  if (last && is_perm_to(QN_ONNX_LAST, x->rank, perm))
+    return qn_onnx_define(n, 0, last, QN_ONNX_PLAIN);
+  if (plain && is_perm_to(QN_ONNX_PLAIN, x->rank, perm))
+    return qn_onnx_define(n, 0, plain, QN_ONNX_LAST);
+  qn_value *v;
+  QN_TRY(qn_onnx_take(n, x, form, &v));
+  for (int i = 0; i < x->rank; i++) perm[i] = qn_onnx_axis_in(form, x->rank, perm[i]);
+  QN_TRY(qn_onnx_transpose(n, n->out[0]->name, perm, &v));
+  return qn_onnx_define(n, 0, v, QN_ONNX_PLAIN);
+}
+
+/* ------------------------------------------------------------------ blocks */
+
+qn_status qn_onnx_read_concat(qn_onnx_node *n) {
+  qn_onnx_tensor *t[QN_MAX_IN];
+  qn_onnx_form form = QN_ONNX_PLAIN;
+  int64_t axis = 0;
+  int at;
+  for (int i = 0; i < n->in_count; i++) {
+    QN_TRY(qn_onnx_operand(n, i, &t[i]));
+    if (t[i]->rank != t[0]->rank) return qn_onnx_error(n, "operands must have as many dims");
+    if (!qn_onnx_is_const(t[i]) && t[i]->rank > 2 && qn_onnx_form_of(t[i]) == QN_ONNX_LAST)
+      form = QN_ONNX_LAST;
+  }
+  QN_TRY(qn_onnx_int(n, "axis", &axis));
+  QN_TRY(qn_onnx_axis(n, axis, t[0]->rank, &at));
+  qn_layer l = qn_onnx_layer(n, QN_OP_concat);
+  l.a.concat.axis = qn_onnx_axis_in(form, t[0]->rank, at);
+  l.in_count = n->in_count;
+  for (int i = 0; i < n->in_count; i++) QN_TRY(qn_onnx_take(n, t[i], form, &l.in[i]));
+  return qn_onnx_add_result(n, &l, 0, form);
+}
+
+/* Operand 4, from version 18 on, names the dims of `pads`; else these are all. */
+static qn_status read_pad_pairs(qn_onnx_node *n, int rank, int32_t before[QN_MAX_RANK],
+                                int32_t after[QN_MAX_RANK]) {
+  int32_t pads[2 * QN_MAX_RANK], axes[QN_MAX_RANK];
+  int count = 0, axis_count = rank;
+  for (int i = 0; i < rank; i++) {
+    axes[i] = i;
+    before[i] = after[i] = 0;
+  }
+  QN_TRY(qn_onnx_ints(n, "pads", 2 * QN_MAX_RANK, pads, &count));
+  if (qn_onnx_is_given(n, 1)) QN_TRY(qn_onnx_numbers(n, 1, 2 * QN_MAX_RANK, pads, &count));
+  if (qn_onnx_is_given(n, 3)) QN_TRY(qn_onnx_numbers(n, 3, QN_MAX_RANK, axes, &axis_count));
+  if (count != 2 * axis_count)
+    return qn_onnx_error(n, "%d numbers of padding for %d dims", count, axis_count);
+  for (int i = 0; i < axis_count; i++) {
+    int axis;
+    QN_TRY(qn_onnx_axis(n, axes[i], rank, &axis));
+    before[axis] = pads[i];
+    after[axis] = pads[axis_count + i];
+  }
+  return QN_OK;
+}
+
+qn_status qn_onnx_read_pad(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  qn_pb_bytes mode;
+  int32_t before[QN_MAX_RANK], after[QN_MAX_RANK];
+  qn_layer l = qn_onnx_layer(n, QN_OP_pad);
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  QN_TRY(qn_onnx_text(n, "mode", &mode));
+  if (mode.size && !qn_pb_is(&n->r->pb, mode, "constant"))
+    return qn_onnx_error(n, "mode '%s' is not supported, only constant is",
+                         qn_onnx_text_of(n->r, mode));
+  QN_TRY(read_pad_pairs(n, x->rank, before, after));
+  QN_TRY(qn_onnx_float(n, "value", &l.a.pad.value));
+  if (qn_onnx_is_given(n, 2)) QN_TRY(qn_onnx_number(n, 2, &l.a.pad.value));
+  qn_onnx_form form = x->rank > 2 ? qn_onnx_form_of(x) : QN_ONNX_PLAIN;
+  l.a.pad.before.count = l.a.pad.after.count = x->rank;
+  for (int i = 0; i < x->rank; i++) {
+    int at = qn_onnx_axis_in(form, x->rank, i);
+    l.a.pad.before.at[at] = before[i];
+    l.a.pad.after.at[at] = after[i];
+  }
+  l.in_count = 1;
+  QN_TRY(qn_onnx_take(n, x, form, &l.in[0]));
+  return qn_onnx_add_result(n, &l, 0, form);
+}
+
+/* A slice of all of x, in the order in which it is found. */
+static qn_status open_slice(qn_onnx_node *n, qn_onnx_tensor *x, qn_onnx_form *form, qn_layer *l) {
+  *form = x->rank > 2 ? qn_onnx_form_of(x) : QN_ONNX_PLAIN;
+  *l = qn_onnx_layer(n, QN_OP_slice);
+  l->in_count = 1;
+  QN_TRY(qn_onnx_take(n, x, *form, &l->in[0]));
+  qn_list *begin = &l->a.slice.begin, *size = &l->a.slice.size, *step = &l->a.slice.step;
+  begin->count = size->count = x->rank;
+  step->count = 0;
+  for (int i = 0; i < x->rank; i++) {
+    begin->at[i] = 0;
+    step->at[i] = 1;
+    size->at[i] = (int32_t)l->in[0]->type.dim[i];
+  }
+  return QN_OK;
+}
+
+/* Python's rule for one end of a slice with a positive step. */
+static int64_t clamp_index(int64_t index, int64_t dim) {
+  if (index < 0) index += dim;
+  return index < 0 ? 0 : index > dim ? dim : index;
+}
+
+qn_status qn_onnx_read_slice(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  qn_onnx_form form;
+  qn_layer l;
+  int32_t list[4][QN_MAX_RANK]; /* starts, ends, axes, steps */
+  int count[4];
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  QN_TRY(open_slice(n, x, &form, &l));
+  for (int i = 0; i < 4; i++) {
+    count[i] = -1;
+    if (qn_onnx_is_given(n, 1 + i))
+      QN_TRY(qn_onnx_numbers(n, 1 + i, QN_MAX_RANK, list[i], &count[i]));
+    if (count[i] != count[0] && count[i] != -1)
+      return qn_onnx_error(n, "%d starts, but operand %d has %d numbers", count[0], i + 2,
+                           count[i]);
+  }
+  for (int i = 0; i < count[0]; i++) {
+    int axis;
+    QN_TRY(qn_onnx_axis(n, count[2] < 0 ? i : list[2][i], x->rank, &axis));
+    int64_t step = count[3] < 0 ? 1 : list[3][i];
+    int64_t from = clamp_index(list[0][i], x->dim[axis]),
+            to = clamp_index(list[1][i], x->dim[axis]);
+    if (step < 1 || from >= to)
+      return qn_onnx_error(n, "dim %d: from %d to %d in steps of %lld takes nothing, or backwards",
+                           axis, list[0][i], list[1][i], (long long)step);
+    int at = qn_onnx_axis_in(form, x->rank, axis);
+    l.a.slice.begin.at[at] = (int32_t)from;
+    l.a.slice.step.at[at] = (int32_t)step;
+    l.a.slice.size.at[at] = (int32_t)((to - from + step - 1) / step);
+    if (step > 1) l.a.slice.step.count = x->rank;
+  }
+  return qn_onnx_add_result(n, &l, 0, form);
+}
+
+/* How many indices each result takes of a dim: as stated, or alike with the last one smaller. */
+static qn_status read_parts(qn_onnx_node *n, int64_t dim, int32_t parts[QN_MAX_IN]) {
+  int count = 0;
+  int64_t sum = 0;
+  QN_TRY(qn_onnx_ints(n, "split", QN_MAX_IN, parts, &count));
+  if (qn_onnx_is_given(n, 1)) QN_TRY(qn_onnx_numbers(n, 1, QN_MAX_IN, parts, &count));
+  if (count == 0) {
+    int64_t results = n->out_count;
+    QN_TRY(qn_onnx_int(n, "num_outputs", &results));
+    if (results != n->out_count)
+      return qn_onnx_error(n, "num_outputs is %lld, there are %d", (long long)results,
+                           n->out_count);
+    int64_t each = (dim + results - 1) / results;
+    for (; count < n->out_count; count++)
+      parts[count] = (int32_t)(dim - count * each < each ? dim - count * each : each);
+  }
+  for (int i = 0; i < count; i++) {
+    if (parts[i] < 1) return qn_onnx_error(n, "part %d would have %d indices", i, parts[i]);
+    sum += parts[i];
+  }
+  if (count != n->out_count || sum != dim)
+    return qn_onnx_error(n, "%d parts of together %lld for %d results of together %lld", count,
+                         (long long)sum, n->out_count, (long long)dim);
+  return QN_OK;
+}
+
+qn_status qn_onnx_read_split(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  qn_onnx_form form;
+  qn_layer l;
+  int64_t axis = 0;
+  int32_t parts[QN_MAX_IN], from = 0;
+  int at;
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  QN_TRY(qn_onnx_int(n, "axis", &axis));
+  QN_TRY(qn_onnx_axis(n, axis, x->rank, &at));
+  QN_TRY(read_parts(n, x->dim[at], parts));
+  QN_TRY(open_slice(n, x, &form, &l));
+  at = qn_onnx_axis_in(form, x->rank, at);
+  for (int i = 0; i < n->out_count; from += parts[i++]) {
+    if (!n->out[i]) continue;
+    l.a.slice.begin.at[at] = from;
+    l.a.slice.size.at[at] = parts[i];
+    QN_TRY(qn_onnx_add_result(n, &l, i, form));
+  }
+  return QN_OK;
+}
+
+/* ------------------------------------------------------------------ names */
+
+qn_status qn_onnx_read_identity(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  return qn_onnx_define_alias(n, x);
+}
+
+qn_status qn_onnx_read_cast(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  int64_t to = 0;
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  QN_TRY(qn_onnx_int(n, "to", &to));
+  if (to != x->code)
+    return qn_onnx_error(n, "a cast from %s to %s is not supported", qn_onnx_type_name(x->code),
+                         qn_onnx_type_name((int)(to & 255)));
+  return qn_onnx_define_alias(n, x);
+}
+
+enum { ATTR_F = 2, ATTR_I = 3, ATTR_T = 5, ATTR_FLOATS = 7, ATTR_INTS = 8 };
+
+/* The attribute's numbers as a constant; a single one has no dims. */
+static qn_status read_constant_list(qn_onnx_node *n, qn_pb_bytes attr, int field, bool is_float,
+                                    bool single) {
+  qn_onnx_tensor *t = n->out[0];
+  qn_pb *pb = &n->r->pb;
+  qn_pb_list list = qn_pb_open_list(attr, field, is_float);
+  uint64_t bits;
+  int64_t count = 0;
+  while (qn_pb_next_number(pb, &list, &bits)) count++;
+  if (count < 1 || count > QN_MAX_COUNT || (single && count != 1))
+    return qn_onnx_error(n, "a value of %lld numbers", (long long)count);
+  size_t bytes = is_float ? 4 : 8;
+  unsigned char *data = qn_alloc(&n->r->m->arena, (size_t)count * bytes);
+  list = qn_pb_open_list(attr, field, is_float);
+  for (int64_t i = 0; i < count && qn_pb_next_number(pb, &list, &bits); i++)
+    memcpy(data + (size_t)i * bytes, &bits, bytes); /* little endian, as the IR is */
+  t->code = t->stored = is_float ? QN_ONNX_FLOAT : QN_ONNX_INT64;
+  t->rank = !single;
+  t->dim[0] = count;
+  t->data = data;
+  t->loc = n->loc;
+  t->is_defined = true;
+  return pb->status;
+}
+
+qn_status qn_onnx_read_constant(qn_onnx_node *n) {
+  qn_onnx_tensor *t = n->out[0];
+  qn_pb_bytes attr;
+  if (t->is_defined) return qn_onnx_error(n, "the result '%s' is there already", t->name);
+  if (qn_onnx_find_attr(n, "value_float", &attr))
+    return read_constant_list(n, attr, ATTR_F, true, true);
+  if (qn_onnx_find_attr(n, "value_int", &attr))
+    return read_constant_list(n, attr, ATTR_I, false, true);
+  if (qn_onnx_find_attr(n, "value_floats", &attr))
+    return read_constant_list(n, attr, ATTR_FLOATS, true, false);
+  if (qn_onnx_find_attr(n, "value_ints", &attr))
+    return read_constant_list(n, attr, ATTR_INTS, false, false);
+  if (!qn_onnx_find_attr(n, "value", &attr)) return qn_onnx_error(n, "it has no value");
+  t->proto = qn_pb_child(&n->r->pb, attr, ATTR_T);
+  QN_TRY(n->r->pb.status);
+  if (t->proto.size == 0) return qn_onnx_error(n, "it has no value");
+  t->loc = qn_byte(t->proto.at);
+  t->is_defined = true;
+  return QN_OK;
+}
