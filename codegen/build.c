@@ -46,6 +46,19 @@ LLVMValueRef qn_broadcast_value(qn_build *b, LLVMValueRef element, int count) {
   return LLVMBuildShuffleVector(b->b, one, LLVMGetPoison(type), qn_splat_i32(b, 0, count), "");
 }
 
+LLVMValueRef qn_part(qn_build *b, LLVMValueRef vector, int first, int lanes) {
+  int at[64];
+  for (int i = 0; i < lanes; i++) at[i] = first + i;
+  return LLVMBuildShuffleVector(b->b, vector, LLVMGetPoison(LLVMTypeOf(vector)),
+                                qn_indices(b, at, lanes), "");
+}
+
+LLVMValueRef qn_concat(qn_build *b, LLVMValueRef low, LLVMValueRef high) {
+  int at[64], lanes = 2 * (int)LLVMGetVectorSize(LLVMTypeOf(low));
+  for (int i = 0; i < lanes; i++) at[i] = i;
+  return LLVMBuildShuffleVector(b->b, low, high, qn_indices(b, at, lanes), "");
+}
+
 static LLVMValueRef reinterpret(qn_build *b, LLVMValueRef value, LLVMTypeRef type) {
   return LLVMTypeOf(value) == type ? value : LLVMBuildBitCast(b->b, value, type, "");
 }

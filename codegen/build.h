@@ -31,6 +31,9 @@ LLVMValueRef qn_splat_i32(qn_build *b, int64_t value, int count);
 /* A constant vector <count x i32>, for shuffles. */
 LLVMValueRef qn_indices(qn_build *b, const int *at, int count);
 LLVMValueRef qn_broadcast_value(qn_build *b, LLVMValueRef element, int count);
+/* Lanes first .. first+lanes-1 of a vector, and two vectors of one length as one, of up to 64. */
+LLVMValueRef qn_part(qn_build *b, LLVMValueRef vector, int first, int lanes);
+LLVMValueRef qn_concat(qn_build *b, LLVMValueRef low, LLVMValueRef high);
 /* llvm.<name>, overloaded for the types; arguments are reinterpreted as the parameters' types,
  * which differ between versions of LLVM, and the result as `result` (NULL: as it is). */
 LLVMValueRef qn_call_intrinsic(qn_build *b, const char *name, LLVMTypeRef result,

@@ -67,6 +67,13 @@ qn_lanes qn_float_lanes(const qn_unit *u) {
   return (qn_lanes){0, 0, 0};
 }
 
+int32_t qn_byte_lanes(const qn_unit *u) {
+  if (has_triple(u, "x86_64-")) return has_avx512(u) ? 64 : has_avx2(u) ? 32 : 16;
+  if (qn_can(u, QN_NEEDS_rvv)) return 32; /* two registers of 128 bits */
+  bool arm = qn_can(u, QN_NEEDS_aarch64) || qn_can(u, QN_NEEDS_neon32) || qn_can(u, QN_NEEDS_mve);
+  return arm ? 16 : 0;
+}
+
 /* A processor with AVX-512 VNNI has all of AVX-512 that x86-64-v4 means. */
 bool qn_can(const qn_unit *u, qn_capability what) {
   if (what == QN_NEEDS_x86_64) return has_triple(u, "x86_64-");
@@ -77,6 +84,7 @@ bool qn_can(const qn_unit *u, qn_capability what) {
   if (what == QN_NEEDS_amx)
     return machine_has(u, "avx512vnni") && machine_has(u, "amx-int8") && machine_has(u, "amx-tile");
   if (what == QN_NEEDS_float_lanes) return qn_float_lanes(u).count > 0;
+  if (what == QN_NEEDS_lanes) return qn_byte_lanes(u) > 0;
   if (what == QN_NEEDS_dsp) return machine_has(u, "dsp");
   if (what == QN_NEEDS_mve) return machine_has(u, "mve") && !u->options->soft;
   if (what == QN_NEEDS_thumb) return has_triple(u, "thumbv6m-");

@@ -17,19 +17,6 @@ LLVMValueRef qn_neon(qn_build *b, const char *name64, const char *name32, LLVMTy
   return qn_call_intrinsic(b, name, NULL, &overload, overload ? 1 : 0, arguments, count);
 }
 
-LLVMValueRef qn_part(qn_build *b, LLVMValueRef vector, int first, int lanes) {
-  int at[16];
-  for (int i = 0; i < lanes; i++) at[i] = first + i;
-  return LLVMBuildShuffleVector(b->b, vector, LLVMGetPoison(LLVMTypeOf(vector)),
-                                qn_indices(b, at, lanes), "");
-}
-
-LLVMValueRef qn_concat(qn_build *b, LLVMValueRef low, LLVMValueRef high) {
-  int at[16], lanes = 2 * (int)LLVMGetVectorSize(LLVMTypeOf(low));
-  for (int i = 0; i < lanes; i++) at[i] = i;
-  return LLVMBuildShuffleVector(b->b, low, high, qn_indices(b, at, lanes), "");
-}
-
 /* By name: LLVM would keep factors widened where they are used often, in twice the registers. */
 LLVMValueRef qn_multiply_eight(qn_build *b, LLVMValueRef x, LLVMValueRef w) {
   LLVMValueRef of[] = {x, w};

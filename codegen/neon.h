@@ -13,11 +13,8 @@ LLVMTypeRef qn_q_type(qn_build *b, int bits, bool half);
  * one type if there is one. */
 LLVMValueRef qn_neon(qn_build *b, const char *name64, const char *name32, LLVMTypeRef overload,
                      LLVMValueRef *arguments, int count);
-/* Lanes first .. first+lanes-1 of a vector. */
-LLVMValueRef qn_part(qn_build *b, LLVMValueRef vector, int first, int lanes);
 /* Eight products of int8, in int16. */
 LLVMValueRef qn_multiply_eight(qn_build *b, LLVMValueRef x, LLVMValueRef w);
-LLVMValueRef qn_concat(qn_build *b, LLVMValueRef low, LLVMValueRef high);
 
 /* The numbers of four channels: addresses into a block's arrays (tiles.h). NULL where the form has
  * none. */

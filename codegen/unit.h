@@ -22,6 +22,7 @@ typedef enum {
   QN_NEEDS_avx512vnni,
   QN_NEEDS_amx, /* its int8 tiles, and AVX-512 VNNI */
   QN_NEEDS_float_lanes,
+  QN_NEEDS_lanes, /* vector registers */
   QN_NEEDS_dsp,
   QN_NEEDS_mve,
   QN_NEEDS_thumb, /* ARMv6-M: Thumb without what came later */
@@ -104,6 +105,8 @@ typedef struct {
   int32_t fused; /* products and sums are to be rounded once, and there is an instruction for it */
 } qn_lanes;
 qn_lanes qn_float_lanes(const qn_unit *u);
+/* The bytes that vector instructions work on at once; 0 where there are none. */
+int32_t qn_byte_lanes(const qn_unit *u);
 /* The data of a constant operand (or a view of one); NULL when it is no constant or absent. */
 const void *qn_constant(const qn_unit *u, const qn_value *v);
 

@@ -28,8 +28,8 @@ QN_INLINE float qn_copy_sign(float x, float y) {
   return qn_float_of_bits((qn_bits_of_float(x) & INT32_MAX) | (qn_bits_of_float(y) & INT32_MIN));
 }
 
-/* qn_round_away for |x| below 2^22, by one addition: of less than a half, so that what lies just below a
- * half stays below one; from a half on, the sum rounds as if a half had been added. */
+/* qn_round_away for |x| below 2^22, by one addition: of less than a half, so that what lies just
+ * below a half stays below one; from a half on, the sum rounds as if a half had been added. */
 QN_INLINE int32_t qn_round_away_small(float x) {
   return (int32_t)(x + qn_copy_sign(0.49999997f, x));
 }

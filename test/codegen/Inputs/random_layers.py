@@ -12,7 +12,7 @@ fours, on images that are wide enough for every kernel of such ones.
 
 random_layers.py SEED COUNT --few ...   weights of 15 different values, which are worth coding.
 
-random_layers.py SEED COUNT --only pools QUERN_COMMAND...   only averages over windows.
+random_layers.py SEED COUNT --only pools QUERN_COMMAND...   only averages and maxima over windows.
 
 random_layers.py SEED COUNT [--only KIND] --files QUERN_COMMAND...   writes the models (mN.qn), the inputs as raw bytes
 (mN.in) and the evaluator's answers (mN.want), for everywhere.sh.
@@ -222,20 +222,22 @@ def add_op(rng, model):
 
 
 def pool_op(rng, model):
-    """An average over windows, mostly without padding; inputs have stretches of the smallest value."""
+    """An average or a maximum over windows; inputs have stretches of the smallest value."""
     index = len(model.params)
-    batch, c = rng.choice([1, 1, 2]), rng.choice([4 * rng.randint(1, 16), rng.randint(1, 20)])
-    dims = [rng.randint(1, 17), rng.randint(1, 17)]
+    op, batch = rng.choice(["qavg_pool2d", "qavg_pool2d", "qmax_pool2d"]), rng.choice([1, 1, 2])
+    dims, c = [rng.randint(1, 17), rng.randint(1, 17)], rng.choice([4 * rng.randint(1, 16), rng.randint(1, 20), rng.randint(1, 140)])
     kernel = rng.choice([dims, dims, [rng.randint(1, n) for n in dims]])
     stride = [rng.randint(1, 3), rng.randint(1, 3)]
-    padding = rng.choice(["valid", "valid", "same"])
-    out = out_dims(dims, kernel, stride, [1, 1], dims if padding == "valid" else None)
+    sides = [rng.randint(0, k - 1) for k in kernel for _ in range(2)]
+    padding, padded = rng.choice([("valid", dims), ("valid", dims), ("same", None),
+                                  (f"[{','.join(map(str, sides))}]", [dims[0] + sides[0] + sides[1], dims[1] + sides[2] + sides[3]])])
+    out = out_dims(dims, kernel, stride, [1, 1], padded)
     zero, count = rng.randint(-128, 127), batch * dims[0] * dims[1] * c
     low, high = rng.choice([(-128, 127), (zero, 127), (-100, 100)])
     x_type, y_type = (f"i8[{batch},{h},{w},{c}] q(0.5, {zero})" for h, w in (dims, out))
     model.params.append(f"%x{index} : {x_type}")
     model.inputs.append(([batch, *dims, c], rng.choice([noise(rng, count), bytes([128]) * count])))
-    model.ops.append(f"%y{index} = qavg_pool2d %x{index} window=[{kernel[0]},{kernel[1]}] stride=[{stride[0]},{stride[1]}] "
+    model.ops.append(f"%y{index} = {op} %x{index} window=[{kernel[0]},{kernel[1]}] stride=[{stride[0]},{stride[1]}] "
                      f"padding={padding} clamp=[{low},{high}] : {y_type}")
     model.results.append((f"%y{index}", y_type))
 
