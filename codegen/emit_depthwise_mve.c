@@ -48,6 +48,7 @@ typedef struct {
   int32_t batch, channels;
   int64_t x_bytes, y_bytes; /* of an image */
   axis lane, walk;
+  int32_t walks_down;   /* lines are rows, not columns */
   int32_t half, pitch;  /* bytes: the even positions of a line; a line */
   int32_t strip, lines; /* results along the walk in a strip; lines that they need */
   int32_t in_place;
@@ -69,8 +70,9 @@ static void choose_axes(depthwise_shape *s, const qn_window *g) {
   axis rows = {g->in_h, g->out_h, g->stride_h, g->top, g->in_w * g->in_c, g->out_w * g->in_c};
   int64_t across = (int64_t)(g->out_w + LANES - 1) / LANES * g->out_h;
   int64_t down = (int64_t)(g->out_h + LANES - 1) / LANES * g->out_w;
-  s->lane = down < across ? rows : columns;
-  s->walk = down < across ? columns : rows;
+  s->walks_down = across <= down;
+  s->lane = s->walks_down ? columns : rows;
+  s->walk = s->walks_down ? rows : columns;
 }
 
 /* Strips as long as the scratch allows, all of the same length. */
@@ -111,12 +113,11 @@ static qn_mve_filling filling_of(const depthwise_shape *s) {
 static bool pack_channel(const qn_unit *u, const qn_call *call, const depthwise_shape *s, int32_t c,
                          int32_t *to) {
   const int8_t *w = (const int8_t *)qn_constant(u, call->in[1]) + c;
-  bool rows_are_lines = s->walk.y_step > s->lane.y_step;
   qn_bounded of = qn_bound_channel(u, call, c, w, 9, s->channels, 0);
   if (!qn_mve_is_exact(&of.r, &s->kernel)) return false;
   for (int32_t line = 0; line < 3; line++)
     for (int32_t k = 0; k < 3; k++)
-      *to++ = w[(rows_are_lines ? 3 * line + k : 3 * k + line) * s->channels];
+      *to++ = w[(s->walks_down ? 3 * line + k : 3 * k + line) * s->channels];
   *to++ = (int32_t)(uint32_t)of.bias;
   *to++ = of.r.mul;
   *to = -of.r.shr;
