@@ -107,6 +107,55 @@ static qn_status read_initializers(qn_onnx *r) {
   return pb->status;
 }
 
+/* ------------------------------------------------------------------ nodes */
+
+enum { TAKES_real = 0, TAKES_stored = 1 };
+
+static const qn_onnx_op rows[] = {
+#define QN_ONNX_OP(domain, name, op, takes, read, least, most, results, attrs)                     \
+  {domain, #name, QN_OP_##op, TAKES_##takes, least, most, results, attrs, qn_onnx_read_##read},
+#include "onnx.def"
+};
+
+static const qn_onnx_op *find_row(const qn_pb *pb, qn_pb_bytes domain, qn_pb_bytes type) {
+  if (qn_pb_is(pb, domain, "ai.onnx")) domain.size = 0;
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    if (qn_pb_is(pb, domain, rows[i].domain) && qn_pb_is(pb, type, rows[i].name)) return &rows[i];
+  return NULL;
+}
+
+const qn_onnx_op *qn_onnx_find_op(const char *name) {
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    if (rows[i].domain[0] == '\0' && strcmp(rows[i].name, name) == 0) return &rows[i];
+  return NULL;
+}
+
+static qn_status read_names(qn_onnx *r, qn_pb_bytes node, int number, qn_onnx_tensor **out,
+                            int *count) {
+  qn_pb_bytes rest = node, text;
+  for (*count = 0; qn_pb_next_bytes(&r->pb, &rest, number, &text); (*count)++) {
+    if (*count == QN_MAX_IN)
+      return qn_error(r->pb.src, qn_byte(node.at), "a node has more than %d operands or results",
+                      QN_MAX_IN);
+    out[*count] = text.size ? find_name(r, text) : NULL;
+  }
+  return r->pb.status;
+}
+
+static qn_status open_node(qn_onnx *r, qn_pb_bytes message, uint32_t index, qn_onnx_node *n) {
+  qn_pb *pb = &r->pb;
+  *n = (qn_onnx_node){.r = r, .index = index, .loc = qn_byte(message.at), .message = message};
+  qn_pb_bytes name = qn_pb_child(pb, message, NODE_NAME);
+  qn_pb_bytes type = qn_pb_child(pb, message, NODE_OP_TYPE);
+  n->name = name.size ? qn_onnx_text_of(r, name) : "";
+  n->type = qn_onnx_text_of(r, type);
+  n->domain = qn_pb_child(pb, message, NODE_DOMAIN);
+  n->row = find_row(pb, n->domain, type);
+  QN_TRY(pb->status);
+  QN_TRY(read_names(r, message, NODE_INPUT, n->in, &n->in_count));
+  return read_names(r, message, NODE_OUTPUT, n->out, &n->out_count);
+}
+
 /* ------------------------------------------------------------------ inputs and outputs */
 
 typedef struct {
@@ -157,6 +206,61 @@ static qn_status close_dims(qn_onnx *r, value_info *v) {
   return QN_OK;
 }
 
+/* The node that stands for the graph's ends in messages. */
+static qn_onnx_node end_node(qn_onnx *r, const char *type, qn_onnx_tensor *t, qn_loc loc) {
+  return (qn_onnx_node){.r = r, .loc = loc, .name = "", .type = type, .in_count = 1, .in = {t}};
+}
+
+/* How an input of integers is stored: as the first node says that makes reals of them, or of what
+ * only moves them. */
+static qn_status find_quant(qn_onnx *r, const qn_onnx_tensor *t, qn_onnx_quant *out, bool *found) {
+  qn_pb_bytes rest = r->graph, message;
+  const qn_onnx_tensor *now = t;
+  *found = false;
+  for (uint32_t i = 0; qn_pb_next_bytes(&r->pb, &rest, GRAPH_NODE, &message); i++) {
+    qn_onnx_node n;
+    QN_TRY(open_node(r, message, i, &n));
+    if (!n.row || n.in_count < 1 || n.in[0] != now || !n.row->takes_stored) continue;
+    if (n.row->read == qn_onnx_read_dequantize || n.row->read == qn_onnx_read_qlinear) {
+      *found = true;
+      return qn_onnx_read_quant(&n, 1, t->code, out);
+    }
+    if (n.out_count > 0 && n.row->read != qn_onnx_read_quantize) now = n.out[0];
+  }
+  return r->pb.status;
+}
+
+/* The parameter. One of uint8 is so for the caller, and int8 for the nodes. */
+static qn_status add_input(qn_onnx *r, qn_onnx_tensor *t) {
+  const qn_source *src = r->pb.src;
+  qn_type type = qn_make_type(QN_f32, t->rank, t->dim);
+  bool is_unsigned = t->code == QN_ONNX_UINT8, found;
+  qn_onnx_quant q;
+  if (is_unsigned || t->code == QN_ONNX_INT8) {
+    QN_TRY(find_quant(r, t, &q, &found));
+    if (!found || q.count != 1)
+      return qn_error(src, t->loc, "input '%s' is %s, and no node says its one scale", t->name,
+                      qn_onnx_type_name(t->code));
+    type.elem = is_unsigned ? QN_u8 : QN_i8;
+    type.q = (qn_quant){.on = true, .scale = q.scales[0], .zero = q.zeros[0]};
+  } else if (t->code != QN_ONNX_FLOAT) {
+    return qn_error(src, t->loc, "input '%s' is %s: only float32, int8 and uint8 are supported",
+                    t->name, qn_onnx_type_name(t->code));
+  }
+  qn_value *v = qn_add_param(r->m, r->f, t->name, &type);
+  v->loc = t->loc;
+  if (is_unsigned) {
+    qn_onnx_node n = end_node(r, "input", t, t->loc);
+    const char *name = qn_format(&r->m->arena, "%s.i8", t->name);
+    qn_layer l = {.code = QN_OP_quantize, .loc = t->loc, .name = name, .in_count = 1, .in = {v}};
+    l.typed = true;
+    l.type = (qn_type){.elem = QN_i8, .q = qn_onnx_one_quant(&q)};
+    QN_TRY(qn_onnx_add(&n, &l, &v));
+  }
+  t->as[QN_ONNX_PLAIN] = v;
+  return QN_OK;
+}
+
 static qn_status read_input(qn_onnx *r, qn_pb_bytes message) {
   value_info v;
   QN_TRY(read_value_info(r, message, &v));
@@ -171,13 +275,7 @@ static qn_status read_input(qn_onnx *r, qn_pb_bytes message) {
   t->code = v.code;
   t->rank = v.rank;
   memcpy(t->dim, v.dim, sizeof t->dim);
-  qn_type type = qn_make_type(QN_f32, v.rank, v.dim);
-  if (v.code != QN_ONNX_FLOAT)
-    return qn_error(src, loc, "input '%s' is %s: only float32 is supported", t->name,
-                    qn_onnx_type_name(v.code));
-  t->as[QN_ONNX_PLAIN] = qn_add_param(r->m, r->f, t->name, &type);
-  t->as[QN_ONNX_PLAIN]->loc = loc;
-  return QN_OK;
+  return add_input(r, t);
 }
 
 static qn_status read_inputs(qn_onnx *r) {
@@ -232,68 +330,38 @@ static void name_output(qn_onnx *r, qn_value *v, const char *name) {
   qn_rename(r->m, r->f, v, name);
 }
 
+/* A stored value as the caller gets it: real, or uint8. */
+static qn_status unstore(qn_onnx_node *n, const qn_onnx_tensor *t, qn_value **y) {
+  const qn_quant *q = &(*y)->type.q;
+  if (!q->on || t->code == QN_ONNX_INT8) return QN_OK;
+  bool is_real = t->code == QN_ONNX_FLOAT;
+  qn_layer l = {
+      .code = is_real ? QN_OP_dequantize : QN_OP_quantize, .loc = n->loc, .name = t->name};
+  l.in_count = 1;
+  l.in[0] = *y;
+  l.typed = !is_real;
+  l.type = (qn_type){.elem = QN_u8, .q = {.on = true, .scale = q->scale, .zero = q->zero + 128}};
+  return qn_onnx_add(n, &l, y);
+}
+
 static qn_status read_output(qn_onnx *r, qn_pb_bytes message) {
   value_info v;
   QN_TRY(read_value_info(r, message, &v));
   qn_loc loc = qn_byte(message.at);
   if (!v.t->is_defined)
     return qn_error(r->pb.src, loc, "output '%s' is computed by no node", v.t->name);
-  /* the node that stands for the graph's end */
-  qn_onnx_node n = {.r = r, .loc = loc, .name = "", .type = "output", .in_count = 1, .in = {v.t}};
+  qn_onnx_node n = end_node(r, "output", v.t, loc);
   qn_value *y;
   QN_TRY(qn_onnx_operand(&n, 0, &v.t));
   QN_TRY(qn_onnx_take(&n, v.t, QN_ONNX_PLAIN, &y));
   QN_TRY(check_output(r, &v));
-  if (y->type.q.on && v.t->code == QN_ONNX_FLOAT) {
-    qn_layer l = {
-        .code = QN_OP_dequantize, .loc = loc, .name = v.t->name, .in_count = 1, .in = {y}};
-    QN_TRY(qn_onnx_add(&n, &l, &y));
-  }
+  QN_TRY(unstore(&n, v.t, &y));
   if (y->kind == QN_RESULT && !qn_is_returned(r->f, y)) name_output(r, y, v.t->name);
   r->f->results[r->f->result_count++] = y;
   return QN_OK;
 }
 
-/* ------------------------------------------------------------------ nodes */
-
-static qn_status read_names(qn_onnx *r, qn_pb_bytes node, int number, qn_onnx_tensor **out,
-                            int *count) {
-  qn_pb_bytes rest = node, text;
-  for (*count = 0; qn_pb_next_bytes(&r->pb, &rest, number, &text); (*count)++) {
-    if (*count == QN_MAX_IN)
-      return qn_error(r->pb.src, qn_byte(node.at), "a node has more than %d operands or results",
-                      QN_MAX_IN);
-    out[*count] = text.size ? find_name(r, text) : NULL;
-  }
-  return r->pb.status;
-}
-
-static qn_status open_node(qn_onnx *r, qn_pb_bytes message, uint32_t index, qn_onnx_node *n) {
-  qn_pb *pb = &r->pb;
-  *n = (qn_onnx_node){.r = r, .index = index, .loc = qn_byte(message.at), .message = message};
-  qn_pb_bytes name = qn_pb_child(pb, message, NODE_NAME);
-  qn_pb_bytes type = qn_pb_child(pb, message, NODE_OP_TYPE);
-  n->name = name.size ? qn_onnx_text_of(r, name) : "";
-  n->type = qn_onnx_text_of(r, type);
-  QN_TRY(pb->status);
-  QN_TRY(read_names(r, message, NODE_INPUT, n->in, &n->in_count));
-  return read_names(r, message, NODE_OUTPUT, n->out, &n->out_count);
-}
-
-enum { TAKES_real = 0, TAKES_stored = 1 };
-
-static const qn_onnx_op rows[] = {
-#define QN_ONNX_OP(domain, name, op, takes, read, least, most, results, attrs)                     \
-  {domain, #name, QN_OP_##op, TAKES_##takes, least, most, results, attrs, qn_onnx_read_##read},
-#include "onnx.def"
-};
-
-static const qn_onnx_op *find_row(const qn_pb *pb, qn_pb_bytes domain, qn_pb_bytes type) {
-  if (qn_pb_is(pb, domain, "ai.onnx")) domain.size = 0;
-  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-    if (qn_pb_is(pb, domain, rows[i].domain) && qn_pb_is(pb, type, rows[i].name)) return &rows[i];
-  return NULL;
-}
+/* ------------------------------------------------------------------ the graph */
 
 /* Leaves out operands and results at the end that have no name. */
 static void trim(qn_onnx_tensor *const *at, int *count) {
@@ -311,30 +379,25 @@ static qn_status check_operands(const qn_onnx_node *n) {
   return QN_OK;
 }
 
-static qn_status read_node(qn_onnx *r, qn_pb_bytes message, uint32_t index) {
-  qn_onnx_node n;
-  QN_TRY(open_node(r, message, index, &n));
-  qn_pb *pb = &r->pb;
-  qn_pb_bytes domain = qn_pb_child(pb, message, NODE_DOMAIN);
-  n.row = find_row(pb, domain, qn_pb_child(pb, message, NODE_OP_TYPE));
-  QN_TRY(pb->status);
-  if (!n.row && domain.size)
-    return qn_onnx_error(&n, "not supported (of the domain '%s')", qn_onnx_text_of(r, domain));
-  if (!n.row) return qn_onnx_error(&n, "not supported");
-  trim(n.in, &n.in_count);
-  trim(n.out, &n.out_count);
-  int least = n.row->least, most = n.row->most;
-  if (n.in_count < least || n.in_count > most)
-    return qn_onnx_error(&n, "takes %d%s operands, got %d", least,
-                         least == most ? "" : qn_format(&r->m->arena, " to %d", most), n.in_count);
-  if (n.out_count < 1 || n.out_count > n.row->results || !n.out[0])
-    return qn_onnx_error(
-        &n, "%d results are used, 1%s supported", n.out_count,
-        n.row->results == 1 ? " is" : qn_format(&r->m->arena, " to %d are", n.row->results));
-  QN_TRY(check_operands(&n));
-  QN_TRY(qn_onnx_check_attrs(&n));
-  qn_status status = n.row->read(&n);
-  return status == QN_OK ? pb->status : status;
+static qn_status read_node(qn_onnx_node *n) {
+  qn_onnx *r = n->r;
+  if (!n->row && n->domain.size)
+    return qn_onnx_error(n, "not supported (of the domain '%s')", qn_onnx_text_of(r, n->domain));
+  if (!n->row) return qn_onnx_error(n, "not supported");
+  trim(n->in, &n->in_count);
+  trim(n->out, &n->out_count);
+  int least = n->row->least, most = n->row->most, results = n->row->results;
+  if (n->in_count < least || n->in_count > most)
+    return qn_onnx_error(n, "takes %d%s operands, got %d", least,
+                         least == most ? "" : qn_format(&r->m->arena, " to %d", most), n->in_count);
+  if (n->out_count < 1 || n->out_count > results || !n->out[0])
+    return qn_onnx_error(n, "%d results are used, 1%s supported, the first one always",
+                         n->out_count,
+                         results == 1 ? " is" : qn_format(&r->m->arena, " to %d are", results));
+  QN_TRY(check_operands(n));
+  QN_TRY(qn_onnx_check_attrs(n));
+  QN_TRY(n->row->read(n));
+  return r->pb.status;
 }
 
 /* Counts how often each name is an operand. */
@@ -345,20 +408,30 @@ static qn_status count_uses(qn_onnx *r) {
   return r->pb.status;
 }
 
+/* Constant nodes, or all others. */
+static qn_status read_nodes(qn_onnx *r, bool constants) {
+  qn_pb_bytes rest = r->graph, message;
+  for (uint32_t i = 0; qn_pb_next_bytes(&r->pb, &rest, GRAPH_NODE, &message); i++) {
+    qn_onnx_node n;
+    QN_TRY(open_node(r, message, i, &n));
+    bool is_constant = n.row && n.row->read == qn_onnx_read_constant;
+    if (is_constant == constants) QN_TRY(read_node(&n));
+  }
+  return r->pb.status;
+}
+
 static qn_status read_graph(qn_onnx *r) {
   qn_pb *pb = &r->pb;
   QN_TRY(open_names(r));
   if (qn_pb_has(pb, r->graph, GRAPH_SPARSE))
     return qn_error(pb->src, qn_byte(r->graph.at), "sparse initializers are not supported");
   QN_TRY(read_initializers(r));
-  QN_TRY(read_inputs(r));
   QN_TRY(mark_outputs(r));
   QN_TRY(count_uses(r));
+  QN_TRY(read_nodes(r, true)); /* an input's scale may be one */
+  QN_TRY(read_inputs(r));
+  QN_TRY(read_nodes(r, false));
   qn_pb_bytes rest = r->graph, message;
-  for (uint32_t i = 0; qn_pb_next_bytes(pb, &rest, GRAPH_NODE, &message); i++)
-    QN_TRY(read_node(r, message, i));
-  QN_TRY(pb->status);
-  rest = r->graph;
   while (qn_pb_next_bytes(pb, &rest, GRAPH_OUTPUT, &message)) QN_TRY(read_output(r, message));
   return pb->status;
 }

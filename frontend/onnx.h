@@ -4,8 +4,9 @@
  *
  * ONNX has channels in dim 1, the IR in the last one. A tensor's `dim` is ONNX's; its values may be
  * in either order, or both: an operator asks for the order that it needs (qn_onnx_take), and only
- * then is one made of the other. Operators that do not care take what is there (qn_onnx_form_of). So
- * a network of convolutions is transposed where it begins and where it ends, or not even there. */
+ * then is one made of the other. Operators that do not care take what is there (qn_onnx_form_of).
+ * So a network of convolutions is transposed where it begins and where it ends, or not even there.
+ */
 #ifndef QN_ONNX_H
 #define QN_ONNX_H
 
@@ -36,20 +37,21 @@ typedef struct {
   uint32_t uses; /* as operands of nodes */
   bool is_output, is_defined;
   bool owns; /* its value was made for it and is nobody else's */
-  int code; /* element type; of a dequantized tensor, float32 */
+  int code;  /* element type; of a dequantized tensor, float32 */
   int rank;
   int64_t dim[QN_MAX_RANK];
 
-  qn_pb_bytes proto; /* a constant's TensorProto until it is decoded; size 0: none */
-  const void *data;  /* a constant, decoded: `stored` elements in the machine's form */
-  int stored;        /* the element type of data: float32, uint8, int8, int32 or int64 */
-  int scale_count;   /* 0: data are the elements; else real = scales[c] * (stored - zeros[c]) */
+  qn_pb_bytes proto;     /* a constant's TensorProto until it is decoded; size 0: none */
+  const void *data;      /* a constant, decoded: `stored` elements in the machine's form */
+  const char *data_name; /* of who brought the data; NULL: name */
+  int stored;            /* the element type of data: float32, uint8, int8, int32 or int64 */
+  int scale_count;       /* 0: data are the elements; else real = scales[c] * (stored - zeros[c]) */
   const float *scales;
   const int32_t *zeros;
   int axis; /* of scales */
 
-  int64_t channels;             /* see QN_ONNX_LAST; 0: not known */
-  qn_value *as[QN_ONNX_FORMS];  /* NULL: not made yet. A value with a scale stands for its reals */
+  int64_t channels;            /* see QN_ONNX_LAST; 0: not known */
+  qn_value *as[QN_ONNX_FORMS]; /* NULL: not made yet. A value with a scale stands for its reals */
 } qn_onnx_tensor;
 
 typedef struct {
@@ -73,7 +75,7 @@ typedef struct {
   qn_loc loc;
   const char *name, *type; /* its own, or "", and its operator's */
   const qn_onnx_op *row;   /* NULL: not supported */
-  qn_pb_bytes message;
+  qn_pb_bytes message, domain;
   int in_count, out_count;
   qn_onnx_tensor *in[QN_MAX_IN], *out[QN_MAX_IN];
 } qn_onnx_node;
@@ -89,6 +91,8 @@ struct qn_onnx_op {
 };
 
 /* -- onnx.c */
+/* The row of that operator of ONNX's own set; NULL: there is none. */
+const qn_onnx_op *qn_onnx_find_op(const char *name);
 /* Text of the file as a name that messages and the IR can show. */
 const char *qn_onnx_text_of(qn_onnx *r, qn_pb_bytes text);
 const char *qn_onnx_type_name(int code);
@@ -105,8 +109,8 @@ bool qn_onnx_has_attr(qn_onnx_node *n, const char *name);
 qn_status qn_onnx_int(qn_onnx_node *n, const char *name, int64_t *out) QN_MUST_CHECK;
 qn_status qn_onnx_float(qn_onnx_node *n, const char *name, float *out) QN_MUST_CHECK;
 /* Up to `most` numbers, each within int32. */
-qn_status qn_onnx_ints(qn_onnx_node *n, const char *name, int most, int32_t *out, int *count)
-    QN_MUST_CHECK;
+qn_status qn_onnx_ints(qn_onnx_node *n, const char *name, int most, int32_t *out,
+                       int *count) QN_MUST_CHECK;
 /* The text's bytes in the file; size 0 when it is left out. */
 qn_status qn_onnx_text(qn_onnx_node *n, const char *name, qn_pb_bytes *out) QN_MUST_CHECK;
 /* The attribute's message; false when it is left out. */
@@ -121,8 +125,8 @@ bool qn_onnx_is_given(const qn_onnx_node *n, int i);
 /* The order in which an operator that does not care finds t. */
 qn_onnx_form qn_onnx_form_of(const qn_onnx_tensor *t);
 /* t in that order: made, or converted, when it is not there yet. */
-qn_status qn_onnx_take(qn_onnx_node *n, qn_onnx_tensor *t, qn_onnx_form form, qn_value **out)
-    QN_MUST_CHECK;
+qn_status qn_onnx_take(qn_onnx_node *n, qn_onnx_tensor *t, qn_onnx_form form,
+                       qn_value **out) QN_MUST_CHECK;
 /* The same for an operand of lower rank: dims of 1 come in front first. */
 qn_status qn_onnx_take_rank(qn_onnx_node *n, qn_onnx_tensor *t, qn_onnx_form form, int rank,
                             qn_value **out) QN_MUST_CHECK;
@@ -131,8 +135,8 @@ void qn_onnx_fill_perm(qn_onnx_form to, int rank, int32_t *perm);
 /* Where dim `axis` of a tensor of that rank is in that order. */
 int qn_onnx_axis_in(qn_onnx_form form, int rank, int axis);
 
-/* A constant as a view of other dims, then with these in another order: result dim i is dim perm[i].
- * axis: which of dim has the scales, if there are several. */
+/* A constant as a view of other dims, then with these in another order: result dim i is dim
+ * perm[i]. axis: which of dim has the scales, if there are several. */
 typedef struct {
   int rank, axis;
   int64_t dim[QN_MAX_RANK];
@@ -161,8 +165,8 @@ qn_status qn_onnx_decode(qn_onnx *r, qn_onnx_tensor *t) QN_MUST_CHECK;
 qn_layer qn_onnx_layer(const qn_onnx_node *n, qn_opcode code);
 qn_status qn_onnx_add(qn_onnx_node *n, const qn_layer *l, qn_value **out) QN_MUST_CHECK;
 /* A layer in front of the last one, named with a suffix. */
-qn_status qn_onnx_add_before(qn_onnx_node *n, qn_layer *l, const char *suffix, qn_value **out)
-    QN_MUST_CHECK;
+qn_status qn_onnx_add_before(qn_onnx_node *n, qn_layer *l, const char *suffix,
+                             qn_value **out) QN_MUST_CHECK;
 /* The last layer: its result is the node's result i, in that order. */
 qn_status qn_onnx_add_result(qn_onnx_node *n, qn_layer *l, int i, qn_onnx_form form) QN_MUST_CHECK;
 /* v is the node's result i. */
@@ -172,8 +176,21 @@ qn_status qn_onnx_define_alias(qn_onnx_node *n, const qn_onnx_tensor *t) QN_MUST
 /* v with other dims, or in another order; v itself when nothing changes. */
 qn_status qn_onnx_reshape(qn_onnx_node *n, const char *name, int rank, const int64_t *dim,
                           qn_value **v) QN_MUST_CHECK;
-qn_status qn_onnx_transpose(qn_onnx_node *n, const char *name, const int32_t *perm, qn_value **v)
-    QN_MUST_CHECK;
+qn_status qn_onnx_transpose(qn_onnx_node *n, const char *name, const int32_t *perm,
+                            qn_value **v) QN_MUST_CHECK;
+
+/* -- onnx_quant.c */
+/* What a node says of how a tensor is stored: real = scales[c] * (stored - zeros[c]). */
+typedef struct {
+  int code; /* element type */
+  int count, axis;
+  const float *scales;
+  const int32_t *zeros;
+} qn_onnx_quant;
+/* Operands i, the scales, and i + 1, the zero points; these left out: 0 of type `code`. */
+qn_status qn_onnx_read_quant(qn_onnx_node *n, int i, int code, qn_onnx_quant *out) QN_MUST_CHECK;
+/* Of one scale: how the IR stores it, uint8 as int8. */
+qn_quant qn_onnx_one_quant(const qn_onnx_quant *q);
 
 /* -- the operators' files */
 #define QN_ONNX_OP(domain, name, op, takes, read, least, most, results, attrs)                     \

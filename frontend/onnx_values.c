@@ -94,6 +94,7 @@ qn_status qn_onnx_decode(qn_onnx *r, qn_onnx_tensor *t) {
   else
     QN_TRY(read_list(r, t, data));
   t->data = data;
+  t->data_name = t->name;
   return pb->status;
 }
 
@@ -234,6 +235,10 @@ static qn_status reserve(qn_onnx *r, const qn_onnx_tensor *t, size_t bytes) {
                       MOST_COPIES);
 }
 
+static const char *const_name(const qn_onnx_tensor *t) {
+  return t->data_name ? t->data_name : t->name;
+}
+
 static void set_scales(qn_onnx *r, const qn_onnx_tensor *t, const qn_onnx_view *view, qn_quant *q) {
   q->on = true;
   if (t->scale_count == 1) {
@@ -245,7 +250,7 @@ static void set_scales(qn_onnx *r, const qn_onnx_tensor *t, const qn_onnx_view *
     if (view->perm[i] == view->axis) q->axis = i;
   int64_t dim = t->scale_count;
   qn_type type = qn_make_type(QN_f32, 1, &dim);
-  q->scales = qn_add_const(r->m, qn_format(&r->m->arena, "%s.s", t->name), &type, t->scales);
+  q->scales = qn_add_const(r->m, qn_format(&r->m->arena, "%s.s", const_name(t)), &type, t->scales);
   q->scales->loc = t->loc;
 }
 
@@ -264,7 +269,7 @@ qn_status qn_onnx_add_const(qn_onnx_node *n, const qn_onnx_tensor *t, const qn_o
   copy_elements(t, view, data);
   if (t->stored == QN_ONNX_UINT8)
     for (int64_t i = 0; i < qn_bytes(&type); i++) data[i] ^= 128;
-  *out = qn_add_const(r->m, t->name, &type, data);
+  *out = qn_add_const(r->m, const_name(t), &type, data);
   (*out)->loc = t->loc;
   return QN_OK;
 }

@@ -12,22 +12,23 @@ import zlib
 import numpy as np
 
 import groups
+import groups_quant  # noqa: F401, adds its cases
 from onnx_writer import model
 
 
 def write_case(path, case):
     nodes, constants, inputs, outputs = case[:4]
-    options = case[4] if len(case) > 4 else {}
+    options = dict(case[4]) if len(case) > 4 else {}
     opens = options.pop("open", False)
+    command = options.pop("args", [])
     info = [(k, str(v.dtype), (["N"] if opens else [v.shape[0]]) + list(v.shape[1:])) for k, v in inputs.items()]
     results = [(k, str(v.dtype), v.shape) for k, v in outputs.items()]
     with open(path + ".onnx", "wb") as f:
         f.write(model(nodes, info, results, constants, **options))
-    command = []
     for kind, arrays in (("-i", inputs), ("-o", outputs)):
         for k, v in arrays.items():
             name = f"{path}.{k}.npy"
-            command += [kind, name]
+            command = command + [kind, name]
             if kind == "-i":
                 np.save(name, v)
     return command

@@ -70,3 +70,20 @@ def channels(v, rank):
 def batch_norm(x, scale, b, mean, var, epsilon):
     c = lambda v: channels(v.astype(np.float64), x.ndim)
     return c(scale) * (x - c(mean)) / np.sqrt(c(var) + epsilon) + c(b)
+
+
+def quantize(x, scale, zero, dtype, axis=None):
+    """To nearest, ties to even, as ONNX says; one scale, or one for each index of an axis."""
+    if axis is not None:
+        shape = [-1 if i == axis else 1 for i in range(np.ndim(x))]
+        scale, zero = np.reshape(scale, shape), np.reshape(zero, shape)
+    limits = np.iinfo(dtype)
+    stored = np.rint(np.asarray(x, np.float64) / np.float64(scale)) + np.asarray(zero, np.float64)
+    return np.clip(stored, limits.min, limits.max).astype(dtype)
+
+
+def dequantize(x, scale, zero, axis=None):
+    if axis is not None:
+        shape = [-1 if i == axis else 1 for i in range(x.ndim)]
+        scale, zero = np.reshape(scale, shape), np.reshape(zero, shape)
+    return (x.astype(np.float64) - np.asarray(zero, np.float64)) * np.float64(scale)
