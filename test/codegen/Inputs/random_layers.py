@@ -5,7 +5,7 @@ random_layers.py SEED COUNT QUERN_COMMAND...
 Writes models of up to 8 independent layers each into the current folder, runs each compiled (the given
 command) and by the evaluator (the same with --interpret), and prints how many layers differ.  Shapes:
 channels 1 to 257, any kernel, stride, dilation, padding and batch; every contract; multipliers for which
-the results use the whole range.
+the results use the whole range. Of every other model half of the numbers are odd_numbers.py's.
 
 random_layers.py SEED COUNT --only rows QUERN_COMMAND...   only 3x3 convolutions of step 1 with channels by
 fours, on images that are wide enough for every kernel of such ones.
@@ -25,14 +25,16 @@ import struct
 import subprocess
 import sys
 
+import odd_numbers
+
 MOST_WEIGHTS, MOST_MACS, MOST_INPUT = 30000, 1500000, 30000
 
 
 class Model:
     """The text of one model and the file of its constants."""
 
-    def __init__(self, name, few):
-        self.few = few
+    def __init__(self, name, few=False, odd=False):
+        self.few, self.odd = few, odd
         self.name, self.side, self.lines = name, b"", []
         self.params, self.results, self.inputs, self.ops = [], [], [], []
 
@@ -44,9 +46,16 @@ class Model:
         self.side += packed
         return name
 
+    def is_odd(self, rng):
+        """Whether the next numbers are."""
+        return self.odd and rng.random() < 0.5
+
+    def bytes(self, rng, dims):
+        return (odd_numbers.noise if self.is_odd(rng) else noise)(rng, math.prod(dims))
+
     def weights(self, rng, dims):
         """Any, or of 15 different ones."""
-        numbers = noise(rng, math.prod(dims))
+        numbers = self.bytes(rng, dims)
         return self.constant("i8", dims, bytes(n & 0xF0 if n >> 4 != 8 else 0x90 for n in numbers) if self.few else numbers, " q(0.5, 0)")
 
     def write(self):
@@ -76,9 +85,12 @@ def noise(rng, count):
     return bytes(rng.choice((0, 127, 128, 255)) if rng.random() < 0.1 else rng.randrange(256) for _ in range(count))
 
 
-def pad_text(rng, dims, kernel, dilation):
+def pad_text(rng, dims, kernel, dilation, odd=False):
     kind = rng.choice(["same", "valid", "explicit"])
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
+    if odd:
+        before, after = odd_numbers.padding(rng, dims, kernel, dilation)
+        return f"[{before[0]},{after[0]},{before[1]},{after[1]}]", [n + b + a for n, b, a in zip(dims, before, after)]
     if kind == "explicit" or (kind == "valid" and any(r > n for r, n in zip(reach, dims))):
         before = [rng.randint(0, r - 1) for r in reach]
         after = [max(rng.randint(0, r - 1), r - n - b) for r, n, b in zip(reach, dims, before)]
@@ -98,23 +110,33 @@ def rescaling(rng, model, taps, count):
     per_channel = rng.random() < 0.6
     n = count if per_channel else 1
     spread = math.sqrt(taps) * 5500
-    bias = model.constant("i32", [count], struct.pack(f"<{count}i", *(int(rng.gauss(0, spread / 2)) for _ in range(count))))
+    biases = [int(rng.gauss(0, spread / 2)) for _ in range(count)]
     reals = [rng.uniform(20, 150) / spread * rng.choice([1, 1, 1, 0.01]) for _ in range(n)]
-    if contract == "float":
-        gains = [model.constant("f32", [n], struct.pack(f"<{n}f", *reals))]
-    elif contract == "mulhi":
-        gains = [model.constant("i32", [n], struct.pack(f"<{n}i", *(int(r * 2**32) for r in reals)))]
-        gains.append(model.constant("i8", [n], bytes(n)))
-    else:
-        split = [math.frexp(r) for r in reals]
-        gains = [model.constant("i32", [n], struct.pack(f"<{n}i", *(int(m * (2**31 - 1)) for m, _ in split)))]
-        gains.append(model.constant("i8", [n], bytes(-e for _, e in split)))
     zero = rng.choice([-128, -128, rng.randint(-128, 127)])
     low, high = rng.choice([(-128, 127), (zero, 127), (zero, rng.randint(zero, 127))])
+    if contract == "mulhi":
+        mul, shr = [int(r * 2**32) for r in reals], [0] * n
+    else:
+        split = [math.frexp(r) for r in reals]
+        mul, shr = [int(m * (2**31 - 1)) for m, _ in split], [-e for _, e in split]
+    if model.is_odd(rng):
+        biases = odd_numbers.biases(rng, count)
+    if model.is_odd(rng):
+        zero = odd_numbers.zero(rng)
+        low, high = odd_numbers.clamp(rng, zero)
+    if model.is_odd(rng) and contract == "float":
+        reals = odd_numbers.factors(rng, reals[0], n)
+    elif model.is_odd(rng) and contract != "float":
+        mul, shr = [odd_numbers.multiplier(rng) for _ in range(n)], odd_numbers.shifts(rng, contract, n)
+    bias = model.constant("i32", [count], struct.pack(f"<{count}i", *biases))
+    if contract == "float":
+        gains = [model.constant("f32", [n], struct.pack(f"<{n}f", *reals))]
+    else:
+        gains = [model.constant("i32", [n], struct.pack(f"<{n}i", *mul)), model.constant("i8", [n], struct.pack(f"<{n}b", *shr))]
     return bias, gains, zero, f"clamp=[{low},{high}] contract={contract}"
 
 
-def any_window(rng, depthwise):
+def any_window(rng, depthwise, odd):
     """Batch, channels, size of the image, kernel, stride, dilation and groups."""
     batch, c, o = rng.choice([1, 1, 2, 3]), channels(rng), channels(rng)
     dims = [rng.randint(1, 20), rng.randint(1, 20)]
@@ -122,6 +144,8 @@ def any_window(rng, depthwise):
     stride = rng.choice([[1, 1], [2, 2], [rng.randint(1, 3), rng.randint(1, 3)]])
     dilation = rng.choice([[1, 1], [1, 1], [rng.randint(1, 3), rng.randint(1, 3)]])
     groups = rng.choice([1, 1, 1, 1, 1, rng.randint(1, 4)])
+    if odd:
+        dims, kernel, stride, dilation = odd_numbers.window(rng)
     if depthwise:
         o = c * rng.choice([1, 1, 1, 1, 2])
     else:
@@ -137,19 +161,21 @@ def row_window(rng):
 def window_op(rng, model, kind):
     depthwise = kind == "depthwise"
     index = len(model.params)
+    odd = model.is_odd(rng)
     while True:
-        batch, c, o, dims, kernel, stride, dilation, groups = row_window(rng) if kind == "rows" else any_window(rng, depthwise)
-        padding, padded = pad_text(rng, dims, kernel, dilation)
+        batch, c, o, dims, kernel, stride, dilation, groups = row_window(rng) if kind == "rows" else any_window(rng, depthwise, odd)
+        padding, padded = pad_text(rng, dims, kernel, dilation, odd and rng.random() < 0.3)
         out = out_dims(dims, kernel, stride, dilation, padded)
         taps = kernel[0] * kernel[1] * (1 if depthwise else c // groups)
         if (min(out) > 0 and taps * o <= MOST_WEIGHTS and batch * dims[0] * dims[1] * c <= MOST_INPUT
                 and batch * out[0] * out[1] * o * taps <= MOST_MACS):
             break
-    x_type = f"i8[{batch},{dims[0]},{dims[1]},{c}] q(0.5, {rng.choice([-128, 0, rng.randint(-128, 127)])})"
+    zero = odd_numbers.zero(rng) if odd else rng.choice([-128, 0, rng.randint(-128, 127)])
+    x_type = f"i8[{batch},{dims[0]},{dims[1]},{c}] q(0.5, {zero})"
     attrs = f"stride=[{stride[0]},{stride[1]}] dilation=[{dilation[0]},{dilation[1]}] padding={padding}"
     attrs += f" groups={groups}" if groups > 1 and not depthwise else ""
     model.params.append(f"%x{index} : {x_type}")
-    model.inputs.append(([batch, *dims, c], noise(rng, batch * dims[0] * dims[1] * c)))
+    model.inputs.append(([batch, *dims, c], model.bytes(rng, [batch, *dims, c])))
     w_dims = [1, *kernel, o] if depthwise else [o, *kernel, c // groups]
     y_type = window_layer(rng, model, depthwise, (f"%y{index}", f"%x{index}"), w_dims, [batch, *out, o], attrs)
     model.results.append((f"%y{index}", y_type))
@@ -197,7 +223,7 @@ def dense_op(rng, model):
     x_type = f"i8[{rows},{k}] q(0.5, {rng.randint(-128, 127)})"
     y_type = f"i8[{rows},{o}] q(0.5, {zero})"
     model.params.append(f"%x{index} : {x_type}")
-    model.inputs.append(([rows, k], noise(rng, rows * k)))
+    model.inputs.append(([rows, k], model.bytes(rng, [rows, k])))
     model.ops.append(f"%y{index} = qdense %x{index}, {w}, {bias}, {', '.join(gains)} {text} : {y_type}")
     model.results.append((f"%y{index}", y_type))
 
@@ -211,13 +237,18 @@ def add_op(rng, model):
     reals = [scales[0] / most, scales[1] / most, most / ((1 << 20) * rng.uniform(0.05, 0.4))]
     split = [math.frexp(r) for r in reals]
     zeros = [rng.choice([-128, 0, rng.randint(-128, 127)]) for _ in range(3)]
-    name, low = rng.choice(["qadd", "qsub"]), rng.choice([-128, zeros[2]])
+    name, (low, high) = rng.choice(["qadd", "qsub"]), rng.choice([(-128, 127), (zeros[2], 127)])
+    attrs = f"mul=[{','.join(str(int(m * (2**31 - 1))) for m, _ in split)}] shr=[{','.join(str(-e) for _, e in split)}] left_shift=20"
+    dims = [[1, count]] * 2
+    if model.is_odd(rng):
+        zeros, dims, attrs = [odd_numbers.zero(rng) for _ in range(3)], odd_numbers.shapes(rng), odd_numbers.sum_attributes(rng)
+        low, high = odd_numbers.clamp(rng, zeros[2])
+    types = [f"i8[{','.join(map(str, d))}]" for d in dims]
     for i in range(2):
-        model.params.append(f"%x{index + i} : i8[1,{count}] q(0.5, {zeros[i]})")
-        model.inputs.append(([1, count], noise(rng, count)))
-    y_type = f"i8[1,{count}] q(0.5, {zeros[2]})"
-    attrs = f"mul=[{','.join(str(int(m * (2**31 - 1))) for m, _ in split)}] shr=[{','.join(str(-e) for _, e in split)}]"
-    model.ops.append(f"%y{index} = {name} %x{index}, %x{index + 1} {attrs} left_shift=20 clamp=[{low},127] : {y_type}")
+        model.params.append(f"%x{index + i} : {types[i]} q(0.5, {zeros[i]})")
+        model.inputs.append((dims[i], model.bytes(rng, dims[i])))
+    y_type = f"{types[0]} q(0.5, {zeros[2]})"
+    model.ops.append(f"%y{index} = {name} %x{index}, %x{index + 1} {attrs} clamp=[{low},{high}] : {y_type}")
     model.results.append((f"%y{index}", y_type))
 
 
@@ -278,7 +309,7 @@ def main():
     files = chains or command[0] == "--files"
     wrong = []
     for first in range(0, count, 8):
-        model = Model(f"m{first}", few)
+        model = Model(f"m{first}", few, not (few or only or chains) and first % 16 == 8)
         if chains:
             chain(rng, model, min(8, count - first), only == "rows")
             write_files(model, command[1:])
