@@ -13,6 +13,7 @@ struct qn_build {
   qn_unit *u;
   LLVMBuilderRef b;
   LLVMValueRef function;
+  bool awake; /* qn_job */
 };
 
 /* What the rows of emitters.def are made of. */
@@ -80,5 +81,11 @@ LLVMValueRef qn_end_unless(qn_build *b, const qn_unless *u, LLVMValueRef other);
 /* Where tile number `index` of a row of `count` starts, count >= tile: the last is moved back to end
  * with the row. */
 LLVMValueRef qn_tile_start(qn_build *b, LLVMValueRef index, int64_t tile, int64_t count);
+
+/* -- awake.c: around the code of a job that keeps AMX awake, and within it every few hundred cycles.
+ * Nothing where b->awake is false. */
+void qn_begin_awake(qn_build *b);
+void qn_stay_awake(qn_build *b);
+void qn_end_awake(qn_build *b);
 
 #endif

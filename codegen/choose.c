@@ -260,13 +260,17 @@ void qn_choose_kernels(qn_unit *u) {
 
 void qn_emit_bodies(qn_unit *u) {
   for (qn_body *body = u->bodies; body; body = body->next) {
-    qn_build b = {u, LLVMCreateBuilderInContext(u->context), body->function};
+    const qn_job *job = body->job;
+    qn_build b = {u, LLVMCreateBuilderInContext(u->context), body->function,
+                  job->awake && *job->awake};
     LLVMValueRef arguments[QN_MAX_IN + 3];
     LLVMGetParams(body->function, arguments);
     LLVMSetLinkage(body->function, LLVMInternalLinkage);
     LLVMAppendBasicBlockInContext(u->context, body->function, "entry");
     LLVMPositionBuilderAtEnd(b.b, LLVMGetEntryBasicBlock(body->function));
-    body->job->emitter->emit(&b, body->job, arguments);
+    qn_begin_awake(&b);
+    job->emitter->emit(&b, job, arguments);
+    qn_end_awake(&b);
     LLVMBuildRetVoid(b.b);
     LLVMDisposeBuilder(b.b);
   }

@@ -2,7 +2,11 @@
 #include <string.h>
 #include "conv_x86.h"
 
-enum { MOST_TILE = 16, ALIGN = 64 };
+enum {
+  MOST_TILE = 16,
+  ALIGN = 64,
+  LEAST_RUN = 32 /* bytes: of fewer, vectors are as fast as tiles */
+};
 
 /* ------------------------------------------------------------------ cost */
 
@@ -202,18 +206,23 @@ static qn_window fold(const qn_window *g, int32_t pixels) {
   return folded;
 }
 
-/* Dot products of one vector, and what else takes as long, about. */
-static int32_t vector_steps(const qn_isa *isa, const qn_window *g) {
-  return g->kernel_h * qn_divide_up(g->kernel_w * g->in_c, isa->taps) + 5;
+/* Dot products of one vector, and what else takes as long, about; amx: products of tiles, and loads
+ * of activations that vectors share. */
+static int32_t cost_of(const qn_isa *isa, const qn_window *g, bool amx) {
+  int32_t bytes = g->kernel_w * g->in_c, vectors = qn_divide_up(g->out_c, isa->lanes);
+  if (amx) return g->kernel_h * qn_divide_up(bytes, isa->taps * QN_AMX_STEPS) * (13 * vectors + 3);
+  return g->kernel_h * qn_divide_up(bytes, isa->taps) + 5;
 }
 
-static qn_window fold_pixels(const qn_isa *isa, const qn_window *g) {
+static qn_window fold_pixels(const qn_isa *isa, const qn_window *g, bool amx) {
   qn_window best = *g;
   int32_t best_pixels = 1;
-  for (int32_t pixels = 2; g->dilation_w == 1 && pixels * g->out_c <= isa->lanes; pixels++) {
+  int32_t most = (amx ? 2 : 1) * isa->lanes / g->out_c;
+  if (g->dilation_w > 1 || (amx && g->kernel_w * g->in_c < LEAST_RUN)) most = 1;
+  for (int32_t pixels = 2; pixels <= most; pixels++) {
     if (g->out_w % pixels != 0) continue;
     qn_window folded = fold(g, pixels);
-    int64_t now = vector_steps(isa, &folded), before = vector_steps(isa, &best);
+    int64_t now = cost_of(isa, &folded, amx), before = cost_of(isa, &best, amx);
     if (now * best_pixels >= before * pixels) continue;
     best = folded;
     best_pixels = pixels;
@@ -231,7 +240,7 @@ bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   s->clamping = (qn_clamping){.zero = params.y_zero, .low = params.low, .high = params.high};
   packer p = {.u = u, .call = call, .s = s, .g = params.g, .rank = job->alternative};
   qn_straighten(&p.g);
-  qn_window folded = amx ? p.g : fold_pixels(&s->isa, &p.g);
+  qn_window folded = fold_pixels(&s->isa, &p.g, amx);
   if (!qn_pad_window(&folded, &s->p)) return false;
   s->chunk_steps = amx ? QN_AMX_STEPS : 1;
   s->run_steps = qn_divide_up(s->p.run_elems, s->isa.taps * s->chunk_steps) * s->chunk_steps;
@@ -252,6 +261,7 @@ bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   job->constant_bytes = p.used;
   job->scratch_bytes = qn_x86_copy_bytes(s) + (amx ? qn_amx_sum_bytes(s) : 0);
   if (s->isa.taps == 4) {
+    job->awake = amx ? NULL : &s->awake;
     job->flip_x = &s->x_flipped;
     job->flip_y = &s->clamping.flipped;
     job->flipped_scratch = qn_x86_in_place(s) ? 0 : job->scratch_bytes;

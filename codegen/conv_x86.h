@@ -26,6 +26,7 @@ typedef struct {
   int32_t chunk_steps; /* in the constants, steps whose weights of a vector follow each other: 1, or
                           QN_AMX_STEPS, as tile registers want them */
   int32_t tile_rows, tiles; /* AMX: pixels in a tile register; such tiles side by side */
+  int32_t awake;            /* qn_job */
   int32_t segment_count;
   qn_x86_segment at[QN_X86_SEGMENTS];
 } qn_x86_conv;

@@ -130,7 +130,7 @@ static qn_status emit_panel_group(qn_emission *e, const panel_group *g, const ch
   const qn_panels *s = g->s;
   const qn_variant *v = NULL;
   QN_TRY(find_panel_variant(e, g, &v));
-  qn_build b = {e->u, e->b, e->run};
+  qn_build b = {e->u, e->b, e->run, false};
   LLVMPositionBuilderAtEnd(e->b, LLVMGetLastBasicBlock(e->run));
   LLVMValueRef memory = LLVMGetParam(e->run, 0);
   qn_panel_scratch at = qn_panel_scratch_of(e->u, s);
@@ -232,7 +232,7 @@ static qn_status emit_checks(qn_emission *e, qn_build *b, int from, int count, L
 static qn_status emit_init_panels(qn_emission *e, LLVMValueRef init, LLVMValueRef decoded,
                                   LLVMValueRef *code) {
   const qn_unit *u = e->u;
-  qn_build b = {e->u, e->b, init};
+  qn_build b = {e->u, e->b, init, false};
   LLVMValueRef image = qn_at_offset(e, LLVMGetParam(init, 0), u->plan_offset);
   int number_of = 0, unchecked = 0;
   for (const qn_op *op = u->f->first; op; op = op->next, number_of++) {

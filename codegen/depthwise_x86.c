@@ -146,6 +146,7 @@ bool qn_pack_depthwise(qn_unit *u, const qn_call *call, qn_x86_depthwise *s, qn_
   job->shape = s;
   job->shape_bytes = sizeof *s;
   if (s->isa.taps == 4) {
+    job->awake = &s->awake;
     job->flip_x = &s->x_flipped;
     job->flip_y = &s->clamping.flipped;
     job->flipped_scratch = job->scratch_bytes;

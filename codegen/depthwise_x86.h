@@ -37,6 +37,7 @@ typedef struct {
   int32_t columns, copied; /* of a line; of the input */
   int32_t line_bytes;
   int32_t flat, ordered;
+  int32_t awake; /* qn_job */
   int32_t strip_count;
   qn_x86_strip at[QN_STRIPS];
 } qn_x86_depthwise;

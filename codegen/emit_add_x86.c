@@ -5,11 +5,14 @@
 #include <string.h>
 #include "x86.h"
 
+enum { AWAKE_ROUNDS = 16 }; /* in which AMX stays awake: 250 cycles */
+
 typedef struct {
   qn_isa isa;
   qn_clamping clamping;
   int32_t count, in_integers;
   qn_add_numbers numbers;
+  int32_t awake; /* qn_job */
   /* in_integers: */
   int32_t op, left_shift, zero[2], mul[3], shr[3];
 } add_shape;
@@ -44,6 +47,7 @@ bool qn_take_add_x86(qn_unit *u, const qn_call *call, qn_job *job) {
   }
   s->clamping = (qn_clamping){.zero = p.y_zero, .low = p.low, .high = p.high};
   s->count = p.walk.dim[QN_KERNEL_RANK - 1];
+  job->awake = &s->awake;
   job->shape = s;
   job->shape_bytes = sizeof *s;
   return true;
@@ -112,17 +116,33 @@ static void add_some(qn_build *b, const add_shape *s, LLVMValueRef *at, int coun
   qn_store_part(b, isa, bytes, 0, at[2], count);
 }
 
+/* `times` times `together` vectors of results, from byte `first` on. */
+static void add_rounds(qn_build *b, const add_shape *s, const LLVMValueRef *arguments,
+                       int64_t first, int32_t times, int32_t together) {
+  int32_t round = qn_vector_bytes(&s->isa);
+  LLVMValueRef at[3];
+  if (times == 0 || together == 0) return;
+  qn_loop l = qn_begin_loop(b, times, NULL, 0);
+  qn_stay_awake(b);
+  LLVMValueRef some = qn_times(b, l.index, (int64_t)together * round);
+  qn_loop each = qn_begin_loop(b, together, NULL, 0);
+  LLVMValueRef start = qn_times(b, each.index, round);
+  if (times > 1) start = LLVMBuildAdd(b->b, some, start, "");
+  for (int i = 0; i < 3; i++) at[i] = qn_at_index(b, qn_at(b, arguments[i], first), start);
+  add_some(b, s, at, round);
+  qn_end_loop(b, &each);
+  qn_end_loop(b, &l);
+}
+
 /* arguments: a, b, y; y may be either operand. */
 void qn_emit_add_x86(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   const add_shape *s = job->shape;
   int32_t round = qn_vector_bytes(&s->isa), whole = s->count / round, rest = s->count % round;
+  int32_t together = b->awake && whole > AWAKE_ROUNDS ? AWAKE_ROUNDS : whole;
+  int32_t times = together ? whole / together : 0;
   LLVMValueRef at[3];
-  if (whole > 0) {
-    qn_loop l = qn_begin_loop(b, whole, NULL, 0);
-    for (int i = 0; i < 3; i++) at[i] = qn_at_index(b, arguments[i], qn_times(b, l.index, round));
-    add_some(b, s, at, round);
-    qn_end_loop(b, &l);
-  }
+  add_rounds(b, s, arguments, 0, times, together);
+  add_rounds(b, s, arguments, (int64_t)times * together * round, 1, whole - times * together);
   for (int i = 0; i < 3; i++) at[i] = qn_at(b, arguments[i], (int64_t)whole * round);
   if (rest > 0) add_some(b, s, at, rest);
 }

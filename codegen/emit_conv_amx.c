@@ -27,11 +27,12 @@ enum {
 
 static int32_t chunk_count(const qn_x86_conv *s) { return qn_x86_step_count(s) / QN_AMX_STEPS; }
 
-/* Cycles for 16 channels of a row of pixels: a product takes one per row and the loads nearly a
- * third of that, sums are stored and read again, and each tile of them is begun. */
+/* Cycles for 16 channels of a row of pixels: a product takes one per row, loads of tiles that two
+ * products share 0.3, sums are stored and read again, and each tile of them is begun. */
 static double row_cost(const qn_x86_conv *s, int32_t rows, int32_t tiles) {
   int32_t rounds = qn_divide_up(s->p.g.out_w, rows * tiles);
-  double load = tiles == 2 ? 0.3 : 0.6;
+  int32_t vectors = s->p.g.out_c > s->isa.lanes ? 2 : 1;
+  double load = 0.3 * (1.0 / tiles + 1.0 / vectors);
   return rounds * tiles * (rows * chunk_count(s) * (1 + load) + 2.0 * rows + 9);
 }
 

@@ -164,6 +164,7 @@ static void emit_blocks(qn_x86_tile *t, int32_t from, int32_t blocks, int32_t ch
   if (t->s->tiles) {
     qn_emit_amx_tile(t, x_tile, w, numbers, y_tile, channels);
   } else {
+    qn_stay_awake(b);
     start_sums(t, numbers);
     add_window(t, x_tile, w);
     qn_store_x86_tile(t, numbers, y_tile, channels);

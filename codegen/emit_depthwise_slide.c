@@ -21,6 +21,7 @@ enum {
   MOST_KEPT = 4,       /* blocks that interleaved columns take */
   MOST_SINGLE = 8,     /* steps that are not in the loop */
   UNROLLED = 2,        /* steps in the loop: of columns kept, fewer are moved */
+  MOST_ASLEEP = 8,     /* rounds of the loop in which AMX stays awake */
   OTHER_REGISTERS = 7, /* than weights and blocks: a few fewer, and blocks are spilled */
 };
 
@@ -325,6 +326,7 @@ static void emit_walk(walk *w) {
   const qn_x86_depthwise *s = w->s;
   int32_t first, steps = step_count(s, w->at), regular = regular_steps(s, w->at, &first);
   int32_t unrolled = regular >= UNROLLED ? UNROLLED : 1, rounds = regular / unrolled;
+  qn_stay_awake(b);
   load_weights(w);
   for (int32_t i = 0; i < s->g.stride_w; i++)
     for (int32_t k = 0; k < depth_of(s, w->at, i); k++) read_block(w, i, k, NULL, w->kept[i][k]);
@@ -334,6 +336,7 @@ static void emit_walk(walk *w) {
     int32_t count = carry(w, carried, false);
     qn_loop l = qn_begin_loop(b, rounds, carried, count);
     carry(w, carried, true);
+    if (rounds > MOST_ASLEEP) qn_stay_awake(b);
     LLVMValueRef pixel = qn_times(b, l.index, (int64_t)unrolled * pixels_of(w->at));
     for (int32_t i = 0; i < unrolled; i++) emit_step(w, first + i, pixel);
     carry(w, carried, false);

@@ -313,6 +313,7 @@ static void emit_strip(walk *w, const qn_x86_strip *at, LLVMValueRef y) {
   LLVMValueRef y_block = qn_at_index(b, qn_at(b, y, at->first), first);
   weights k;
   load_weights(w, at, constants, &k);
+  qn_stay_awake(b);
   qn_loop l = qn_begin_loop(b, (s->g.out_w + step - 1) / step, NULL, 0);
   LLVMValueRef pixel = qn_tile_start(b, l.index, step, s->g.out_w);
   emit_step(w, at, &k, qn_at_index(b, line, qn_times(b, pixel, s->g.stride_w * c * 4)),

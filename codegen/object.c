@@ -244,6 +244,7 @@ static qn_status plan_layers(qn_unit *u) {
   QN_TRY(plan_weights(u));
   QN_TRY(check_streams(u));
   u->flipped = qn_flip_values(u);
+  qn_keep_awake(u);
   return qn_plan_wishes(u);
 }
 

@@ -71,7 +71,7 @@ static void write_loop(qn_unit *u, const way *w) {
       LLVMAddFunction(u->module, "peak", LLVMFunctionType(u->nothing, &u->pointer, 1, 0));
   qn_set_function_attributes(u, function);
   LLVMAppendBasicBlockInContext(u->context, function, "entry");
-  qn_build b = {u, LLVMCreateBuilderInContext(u->context), function};
+  qn_build b = {u, LLVMCreateBuilderInContext(u->context), function, false};
   LLVMPositionBuilderAtEnd(b.b, LLVMGetEntryBasicBlock(function));
   LLVMValueRef data = LLVMGetParam(function, 0), at[2 + SUMS];
   for (int i = 0; i < 2 + SUMS; i++)
@@ -105,7 +105,7 @@ static double time_loop(void (*peak)(void *data)) {
 
 static qn_status measure(qn_unit *u, const way *w, qn_peak *out) {
   write_loop(u, w);
-  qn_build b = {u, NULL, NULL};
+  qn_build b = {u, NULL, NULL, false};
   int macs = w->macs_per_lane * (int)LLVMGetVectorSize(w->type(&b));
   LLVMMemoryBufferRef object = NULL;
   char *why = NULL;

@@ -72,6 +72,7 @@ typedef struct {
    * (flip.c). Scratch with the former. */
   int32_t *flip_x, *flip_y;
   int64_t flipped_scratch;
+  int32_t *awake; /* in the shape, or NULL: 1 when the code keeps AMX's tile unit awake (awake.c) */
   bool packable;             /* in: constants are to be such that they can be made at run time: */
   const qn_packing *packing; /* how, or NULL; jobs that have it may compute some channels only */
 } qn_job;
@@ -112,6 +113,9 @@ const void *qn_constant(const qn_unit *u, const qn_value *v);
 
 /* -- flip.c: the values that are stored as unsigned bytes; how many. After qn_choose_kernels. */
 int32_t qn_flip_values(qn_unit *u);
+
+/* -- awake.c: the layers that are to keep AMX's tile unit awake; how many. After qn_choose_kernels. */
+int32_t qn_keep_awake(qn_unit *u);
 
 /* -- wishes.c: the ops' `needs`, `overlap` and `lead` as the jobs and panels have them, and a plan that
  * keeps to them. */

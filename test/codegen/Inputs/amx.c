@@ -51,7 +51,11 @@ static uint64_t address(const context *c, const uint8_t *code, uint64_t *index, 
     base = sib & 7;
     if (number != 4) *index = general(c, number) << (sib >> 6);
   }
-  check(!(mode == 0 && base == 5));
+  if (mode == 0 && base == 5) { /* from the next instruction on */
+    check(at == 5);
+    *size = at + 4;
+    return c->ip + (uint64_t)*size + (uint64_t) * (const int32_t *)(code + at);
+  }
   uint64_t sum = general(c, base + (code[1] & 0x20 ? 0 : 8));
   if (mode == 1) sum += (uint64_t)(int8_t)code[at++];
   if (mode == 2) {
