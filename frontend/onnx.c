@@ -103,6 +103,7 @@ static qn_status read_initializers(qn_onnx *r) {
     t->loc = qn_byte(proto.at);
     t->proto = proto;
     t->is_defined = true;
+    qn_onnx_read_shape(r, t);
   }
   return pb->status;
 }
@@ -318,16 +319,35 @@ static qn_status check_output(qn_onnx *r, const value_info *v) {
                   t->name, qn_onnx_tensor_text(a, t), qn_onnx_tensor_text(a, &stated));
 }
 
-/* Gives v the output's name; who has it so far, such as the same in the other order, another. */
-static void name_output(qn_onnx *r, qn_value *v, const char *name) {
-  for (const qn_value *p = r->f->params; p; p = p->next)
-    if (strcmp(p->name, name) == 0) return;
+/* v under another name, and with it what build.c named after it: v.r, which it is quantized from,
+ * and v.f, itself dequantized. */
+static void rename_value(qn_onnx *r, qn_value *v, const char *name) {
+  qn_arena *a = &r->m->arena;
+  const char *old_real = qn_format(a, "%s.r", v->name), *old_float = qn_format(a, "%s.f", v->name);
   for (qn_op *op = r->f->first; op; op = op->next) {
-    if (op->out == v || strcmp(op->out->name, name) != 0) continue;
-    const char *other = qn_format(&r->m->arena, "%s.inner", name);
-    qn_rename(r->m, r->f, op->out, qn_unique_name(r->m, r->f, other));
+    bool is_real =
+        v->kind == QN_RESULT && v->def->code == QN_OP_quantize && v->def->in[0] == op->out;
+    bool is_float = op->code == QN_OP_dequantize && op->in[0] == v;
+    const char *suffix = is_real && strcmp(op->out->name, old_real) == 0     ? "r"
+                         : is_float && strcmp(op->out->name, old_float) == 0 ? "f"
+                                                                             : NULL;
+    if (!suffix) continue;
+    const char *now = qn_format(a, "%s.%s", name, suffix);
+    qn_rename(r->m, r->f, op->out, qn_unique_name(r->m, r->f, now));
   }
   qn_rename(r->m, r->f, v, name);
+}
+
+/* Gives v the output's name; who has it so far, such as the same in the other order, another. */
+static void name_output(qn_onnx *r, qn_value *v, const char *name) {
+  if (strcmp(v->name, name) == 0) return;
+  for (const qn_value *p = r->f->params; p; p = p->next)
+    if (strcmp(p->name, name) == 0) return;
+  const char *other = qn_format(&r->m->arena, "%s.inner", name);
+  for (qn_op *op = r->f->first; op; op = op->next)
+    if (strcmp(op->out->name, name) == 0)
+      rename_value(r, op->out, qn_unique_name(r->m, r->f, other));
+  rename_value(r, v, name);
 }
 
 /* A stored value as the caller gets it: real, or uint8. */

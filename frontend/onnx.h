@@ -38,7 +38,7 @@ typedef struct {
   bool is_output, is_defined;
   bool owns; /* its value was made for it and is nobody else's */
   int code;  /* element type; of a dequantized tensor, float32 */
-  int rank;
+  int rank; /* of a constant that no node has used yet, at most QN_MAX_RANK + 1 */
   int64_t dim[QN_MAX_RANK];
 
   qn_pb_bytes proto;     /* a constant's TensorProto until it is decoded; size 0: none */
@@ -50,6 +50,7 @@ typedef struct {
   const int32_t *zeros;
   int axis; /* of scales */
 
+  struct qn_onnx_made *made; /* constants of the module that were made of it */
   int64_t channels;            /* see QN_ONNX_LAST; 0: not known */
   qn_value *as[QN_ONNX_FORMS]; /* NULL: not made yet. A value with a scale stands for its reals */
 } qn_onnx_tensor;
@@ -142,7 +143,7 @@ typedef struct {
   int64_t dim[QN_MAX_RANK];
   int32_t perm[QN_MAX_RANK];
 } qn_onnx_view;
-qn_status qn_onnx_add_const(qn_onnx_node *n, const qn_onnx_tensor *t, const qn_onnx_view *view,
+qn_status qn_onnx_add_const(qn_onnx_node *n, qn_onnx_tensor *t, const qn_onnx_view *view,
                             qn_value **out) QN_MUST_CHECK;
 /* The constant with its dims in another order, for a node's result or operand to be. */
 qn_status qn_onnx_turn_const(qn_onnx_node *n, const qn_onnx_tensor *t, const int32_t *perm,
@@ -159,6 +160,10 @@ qn_status qn_onnx_numbers(qn_onnx_node *n, int i, int most, int32_t *out, int *c
 qn_status qn_onnx_number(qn_onnx_node *n, int i, float *out) QN_MUST_CHECK;
 /* A new float constant of one dim. */
 qn_value *qn_onnx_add_floats(qn_onnx_node *n, const char *suffix, const float *at, int64_t count);
+/* A copy of a record is to be another constant: it has no values yet. */
+void qn_onnx_forget_values(qn_onnx_tensor *t);
+/* A constant's type and dims, not judged yet; rank is QN_MAX_RANK + 1 where there are more. */
+void qn_onnx_read_shape(qn_onnx *r, qn_onnx_tensor *t);
 qn_status qn_onnx_decode(qn_onnx *r, qn_onnx_tensor *t) QN_MUST_CHECK;
 
 /* Layers. l->name is set by qn_onnx_layer: result 0's. */

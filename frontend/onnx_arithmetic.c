@@ -170,7 +170,7 @@ qn_status qn_onnx_read_gemm(qn_onnx_node *n) {
 
 /* Constant c as the bias of the weights that computed x, when they have none and nothing else reads
  * x: *out is then their result. A picture's channels are dim 1, a row's the last one. */
-static qn_status fold_bias(qn_onnx_node *n, const qn_onnx_tensor *x, const qn_onnx_tensor *c,
+static qn_status fold_bias(qn_onnx_node *n, const qn_onnx_tensor *x, qn_onnx_tensor *c,
                            bool *done) {
   qn_onnx_form form = qn_onnx_form_of(x);
   qn_value *v = x->as[form];
@@ -238,7 +238,7 @@ qn_status qn_onnx_read_div(qn_onnx_node *n) {
   if (!qn_onnx_is_const(b)) return qn_onnx_error(n, "only a division by a constant is supported");
   QN_TRY(qn_onnx_floats(n, b, &at));
   qn_onnx_tensor inverse = *b;
-  memset(inverse.as, 0, sizeof inverse.as);
+  qn_onnx_forget_values(&inverse);
   float *data = qn_alloc(&n->r->m->arena, (size_t)qn_onnx_count(b) * sizeof *data);
   for (int64_t i = 0; i < qn_onnx_count(b); i++) {
     data[i] = 1 / at[i];

@@ -13,7 +13,7 @@ enum { NAME = 1, F = 2, I = 3, S = 4, INTS = 8, NODE_ATTRIBUTE = 5, SHOWN_TENSOR
 
 const char *qn_onnx_tensor_text(qn_arena *a, const qn_onnx_tensor *t) {
   char dims[24 * QN_MAX_RANK] = "";
-  for (int i = 0; i < t->rank; i++) {
+  for (int i = 0; i < t->rank && i < QN_MAX_RANK; i++) {
     size_t used = strlen(dims);
     snprintf(dims + used, sizeof dims - used, i ? ",%lld" : "%lld", (long long)t->dim[i]);
   }

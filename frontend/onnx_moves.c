@@ -18,9 +18,9 @@ static qn_status reshape_const(qn_onnx_node *n, const qn_onnx_tensor *x, int ran
   if (!stays) return qn_onnx_error(n, "weights with a scale per channel cannot change that dim");
   QN_TRY(qn_onnx_define_alias(n, x));
   qn_onnx_tensor *y = n->out[0];
-  memset(y->as, 0, sizeof y->as);
+  qn_onnx_forget_values(y);
   y->rank = rank;
-  memcpy(y->dim, dim, sizeof y->dim);
+  memcpy(y->dim, dim, (size_t)rank * sizeof *dim);
   return QN_OK;
 }
 
@@ -434,5 +434,6 @@ qn_status qn_onnx_read_constant(qn_onnx_node *n) {
   if (t->proto.size == 0) return qn_onnx_error(n, "it has no value");
   t->loc = qn_byte(t->proto.at);
   t->is_defined = true;
+  qn_onnx_read_shape(n->r, t);
   return QN_OK;
 }

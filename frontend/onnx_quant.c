@@ -95,7 +95,7 @@ static qn_status quantize_const(qn_onnx_node *n, const qn_onnx_tensor *x, const 
   }
   QN_TRY(qn_onnx_define_alias(n, x));
   qn_onnx_tensor *y = n->out[0];
-  memset(y->as, 0, sizeof y->as);
+  qn_onnx_forget_values(y);
   y->data = data;
   y->code = y->stored = q->code;
   y->scale_count = 0;
@@ -160,7 +160,7 @@ static qn_status dequantize(qn_onnx_node *n, const qn_onnx_tensor *x, const qn_o
     return qn_onnx_error(n, "'%s' is %s, its zero point is %s", x->name, qn_onnx_type_name(x->code),
                          qn_onnx_type_name(q->code));
   if (qn_onnx_is_const(x)) {
-    memset(out->as, 0, sizeof out->as);
+    qn_onnx_forget_values(out);
     out->scale_count = q->count;
     out->scales = q->scales;
     out->zeros = q->zeros;

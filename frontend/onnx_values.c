@@ -36,17 +36,21 @@ static int bytes_of(int code) {
   }
 }
 
-static qn_status read_dims(qn_onnx *r, qn_onnx_tensor *t) {
+void qn_onnx_read_shape(qn_onnx *r, qn_onnx_tensor *t) {
   qn_pb_list list = qn_pb_open_list(t->proto, DIMS, false);
   uint64_t size;
   t->rank = 0;
   t->code = t->stored = (int)qn_pb_int(&r->pb, t->proto, DATA_TYPE, 0);
-  while (qn_pb_next_number(&r->pb, &list, &size)) {
-    if (t->rank == QN_MAX_RANK) return tensor_error(r, t, "has more than %d dims", QN_MAX_RANK);
-    t->dim[t->rank++] = size > INT64_MAX ? -1 : (int64_t)size;
+  while (t->rank <= QN_MAX_RANK && qn_pb_next_number(&r->pb, &list, &size)) {
+    if (t->rank < QN_MAX_RANK) t->dim[t->rank] = size > INT64_MAX ? -1 : (int64_t)size;
+    t->rank++;
   }
-  QN_TRY(r->pb.status);
+}
+
+static qn_status check_shape(qn_onnx *r, const qn_onnx_tensor *t) {
   int64_t count;
+  QN_TRY(r->pb.status);
+  if (t->rank > QN_MAX_RANK) return tensor_error(r, t, "has more than %d dims", QN_MAX_RANK);
   if (!qn_checked_count(t->dim, t->rank, &count))
     return tensor_error(r, t, "must have dims of at least 1, and at most %lld elements",
                         (long long)QN_MAX_COUNT);
@@ -74,7 +78,7 @@ static qn_status read_list(qn_onnx *r, const qn_onnx_tensor *t, unsigned char *t
 qn_status qn_onnx_decode(qn_onnx *r, qn_onnx_tensor *t) {
   qn_pb *pb = &r->pb;
   if (t->proto.size == 0 || t->data) return QN_OK;
-  QN_TRY(read_dims(r, t));
+  QN_TRY(check_shape(r, t));
   if (qn_pb_int(pb, t->proto, DATA_LOCATION, 0) != 0 || qn_pb_has(pb, t->proto, EXTERNAL_DATA))
     return tensor_error(r, t, "has its data in another file, which is not supported");
   int bytes = bytes_of(t->code);
@@ -254,9 +258,29 @@ static void set_scales(qn_onnx *r, const qn_onnx_tensor *t, const qn_onnx_view *
   q->scales->loc = t->loc;
 }
 
-qn_status qn_onnx_add_const(qn_onnx_node *n, const qn_onnx_tensor *t, const qn_onnx_view *view,
+/* A constant of the module that was made of a tensor. */
+typedef struct qn_onnx_made {
+  qn_onnx_view view;
+  qn_value *value;
+  struct qn_onnx_made *next;
+} made;
+
+static qn_value *find_made(const qn_onnx_tensor *t, const qn_onnx_view *view) {
+  size_t dims = (size_t)view->rank * sizeof view->dim[0];
+  for (const made *m = t->made; m; m = m->next) {
+    const qn_onnx_view *v = &m->view;
+    if (v->rank == view->rank && v->axis == view->axis && memcmp(v->dim, view->dim, dims) == 0 &&
+        memcmp(v->perm, view->perm, (size_t)view->rank * sizeof view->perm[0]) == 0)
+      return m->value;
+  }
+  return NULL;
+}
+
+qn_status qn_onnx_add_const(qn_onnx_node *n, qn_onnx_tensor *t, const qn_onnx_view *view,
                             qn_value **out) {
   qn_onnx *r = n->r;
+  *out = find_made(t, view);
+  if (*out) return QN_OK;
   if (t->stored != QN_ONNX_FLOAT && t->scale_count == 0)
     return qn_onnx_error(n, "'%s' is %s without a scale, where real numbers are needed", t->name,
                          qn_onnx_type_name(t->stored));
@@ -271,6 +295,9 @@ qn_status qn_onnx_add_const(qn_onnx_node *n, const qn_onnx_tensor *t, const qn_o
     for (int64_t i = 0; i < qn_bytes(&type); i++) data[i] ^= 128;
   *out = qn_add_const(r->m, const_name(t), &type, data);
   (*out)->loc = t->loc;
+  made *m = qn_alloc(&r->m->arena, sizeof *m);
+  *m = (made){.view = *view, .value = *out, .next = t->made};
+  t->made = m;
   return QN_OK;
 }
 
@@ -279,7 +306,7 @@ qn_status qn_onnx_turn_const(qn_onnx_node *n, const qn_onnx_tensor *t, const int
   qn_onnx_view view = qn_onnx_plain_view(t);
   memcpy(view.perm, perm, sizeof view.perm);
   *out = *t;
-  memset(out->as, 0, sizeof out->as);
+  qn_onnx_forget_values(out);
   for (int i = 0; i < t->rank; i++) {
     out->dim[i] = t->dim[perm[i]];
     if (perm[i] == t->axis) out->axis = i;
@@ -290,6 +317,11 @@ qn_status qn_onnx_turn_const(qn_onnx_node *n, const qn_onnx_tensor *t, const int
   copy_elements(t, &view, data);
   out->data = data;
   return QN_OK;
+}
+
+void qn_onnx_forget_values(qn_onnx_tensor *t) {
+  memset(t->as, 0, sizeof t->as);
+  t->made = NULL;
 }
 
 qn_value *qn_onnx_add_floats(qn_onnx_node *n, const char *suffix, const float *at, int64_t count) {

@@ -15,6 +15,8 @@ typedef struct {
 
 /* ------------------------------------------------------------------ windows */
 
+static bool is_sane(int32_t x, int32_t least) { return x >= least && x <= QN_MAX_COUNT; }
+
 static qn_status read_pair(qn_onnx_node *n, const char *name, int spatial, int32_t out[2]) {
   int32_t at[2];
   int count = -1;
@@ -32,6 +34,8 @@ static qn_status read_pads(qn_onnx_node *n, int spatial, qn_padding *out) {
   QN_TRY(qn_onnx_ints(n, "pads", 4, at, &count));
   if (count != 0 && count != 2 * spatial)
     return qn_onnx_error(n, "%d numbers of 'pads' for %d spatial dims", count, spatial);
+  for (int i = 0; i < count; i++)
+    if (!is_sane(at[i], 0)) return qn_onnx_error(n, "padding of %d is not supported", at[i]);
   *out = (qn_padding){.mode = QN_PADDING_explicit};
   out->left = at[spatial - 1];
   out->right = at[2 * spatial - 1];
@@ -84,7 +88,7 @@ static qn_status read_window(qn_onnx_node *n, const qn_type *x, int spatial, con
   QN_TRY(read_pair(n, "strides", spatial, w->stride));
   QN_TRY(read_pair(n, "dilations", spatial, w->dilation));
   for (int i = 0; i < 2; i++)
-    if (w->size[i] < 1 || w->stride[i] < 1 || w->dilation[i] < 1)
+    if (!is_sane(w->size[i], 1) || !is_sane(w->stride[i], 1) || !is_sane(w->dilation[i], 1))
       return qn_onnx_error(n, "a window of %d with stride %d and dilation %d", w->size[i],
                            w->stride[i], w->dilation[i]);
   QN_TRY(read_padding(n, x, spatial, w));
@@ -282,7 +286,8 @@ qn_status qn_onnx_read_global_average(qn_onnx_node *n) {
 /* ------------------------------------------------------------------ batch normalization */
 
 /* The operands scale, B, mean, var, each a constant per channel. */
-static qn_status read_channels(qn_onnx_node *n, int64_t channels, const float *out[4]) {
+static qn_status read_channels(qn_onnx_node *n, int64_t channels, float epsilon,
+                               const float *out[4]) {
   for (int i = 0; i < 4; i++) {
     qn_onnx_tensor *t;
     QN_TRY(qn_onnx_operand(n, 1 + i, &t));
@@ -290,6 +295,10 @@ static qn_status read_channels(qn_onnx_node *n, int64_t channels, const float *o
     if (qn_onnx_count(t) != channels)
       return qn_onnx_error(n, "operand %d must have %lld elements", 2 + i, (long long)channels);
   }
+  for (int64_t i = 0; i < channels; i++)
+    if (!(out[3][i] + epsilon > 0))
+      return qn_onnx_error(n, "channel %lld has the variance %g and epsilon is %g", (long long)i,
+                           (double)out[3][i], (double)epsilon);
   return QN_OK;
 }
 
@@ -313,7 +322,7 @@ qn_status qn_onnx_read_batch_norm(qn_onnx_node *n) {
     return qn_onnx_error(n, "only training_mode=0 and spatial=1 are supported");
   if (t->rank < 2) return qn_onnx_error(n, "the input must have at least 2 dims");
   int64_t c = t->dim[1];
-  QN_TRY(read_channels(n, c, at));
+  QN_TRY(read_channels(n, c, epsilon, at));
   qn_value *x;
   QN_TRY(qn_onnx_take(n, t, t->rank > 2 ? QN_ONNX_LAST : QN_ONNX_PLAIN, &x));
   if (follows_weights(t, x)) {

@@ -236,7 +236,7 @@ static void put_model(writer *w, const char *weights) {
   fputs("\ninputs:\n", w->to);
   for (const qn_value *p = w->f->params; p; p = p->next) put_typed(w, p);
   put_constants(w);
-  fputs("layers:\n", w->to);
+  fputs(w->f->first ? "layers:\n" : "layers: []\n", w->to);
   w->previous = w->f->params && !w->f->params->next ? w->f->params : NULL;
   for (const qn_op *op = w->f->first; op;) {
     group g = find_group(w->f, op);
