@@ -11,6 +11,7 @@
 typedef struct {
   qn_yaml_reader y;
   qn_quantization *out;
+  const qn_node *section; /* what was read, a map; NULL: no keys */
 } reader;
 
 static qn_arena *arena_of(reader *r) { return &r->y.m->arena; }
@@ -261,6 +262,17 @@ static qn_status read_keep_float(reader *r, const qn_node *n) {
   return QN_OK;
 }
 
+/* A layer of that name, or a kind of them, that has weights, or will have that of the layer that it
+ * gives its name to. */
+static bool can_have_levels(const qn_module *m, const char *name) {
+  const qn_func *f;
+  qn_opcode code;
+  const qn_value *v = find_value(m, name, &f);
+  if (!v) return qn_find_op(name, strlen(name), &code) && qn_has_weights(&(qn_op){.code = code});
+  while (v->def && gives_name(v->def)) v = v->def->in[0];
+  return v->def && qn_has_weights(v->def);
+}
+
 /* 2*most + 1 levels, as many on either side of 0; or signs. */
 static qn_status read_level_count(reader *r, const qn_node *n, int32_t *out_most) {
   double levels = qn_is_number(n) ? strtod(n->text, NULL) : 0;
@@ -287,6 +299,9 @@ static qn_status read_levels(reader *r, const qn_node *n) {
     QN_TRY(find_layer(r, n->item[2 * i], names, &count));
     QN_TRY(qn_expect_node(&r->y, n->item[2 * i + 1], QN_NODE_SCALAR, "'levels'"));
     QN_TRY(read_level_count(r, n->item[2 * i + 1], &limit));
+    if (!can_have_levels(r->y.m, n->item[2 * i]->text))
+      return qn_error(r->y.src, n->item[2 * i]->loc, "'levels' are of weights, '%s' has none",
+                      n->item[2 * i]->text);
     for (int k = 0; k < count; k++)
       list[scheme->layer_count++] = (qn_layer_levels){names[k], limit};
   }
@@ -326,45 +341,54 @@ static qn_status read_cluster(reader *r, const qn_node *n) {
 #define WORD_OR_WORDS                                                                              \
   "\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"items\": {\"type\": \"string\"}}]"
 
-/* A key: its value is one of words, or what JSON schema calls `schema`. */
+typedef enum { ANY, INTEGER_WEIGHTS, STORED_ACTIVATIONS } need;
+
+/* A key: its value is one of words, or what JSON schema calls `schema`; what its scheme must have.
+ */
 static const struct {
   const char *key;
   qn_status (*read)(reader *r, const qn_node *n);
+  need of;
   const char *const *words;
   const char *schema, *doc;
 } keys[] = {
-    {"scheme", read_scheme, scheme_names, NULL, "a row of `quern help schemes`"},
-    {"weights", read_weights, weight_names, NULL, "how weights are stored"},
-    {"activations", read_activations, activation_names, NULL, "how activations are stored"},
-    {"granularity", read_granularity, granularities, NULL,
+    {"scheme", read_scheme, ANY, scheme_names, NULL, "a row of `quern help schemes`"},
+    {"weights", read_weights, ANY, weight_names, NULL, "how weights are stored"},
+    {"activations", read_activations, ANY, activation_names, NULL, "how activations are stored"},
+    {"granularity", read_granularity, INTEGER_WEIGHTS, granularities, NULL,
      "one scale of weights per output channel, or one per layer"},
-    {"symmetric", read_symmetric, NULL, "\"type\": \"boolean\"", "activations have zero point 0"},
-    {"method", read_method, method_names, NULL, "what the range of activations is to cover"},
-    {"percentile", read_percentile, NULL, "\"type\": \"number\", \"minimum\": 50, \"maximum\": 100",
-     "of the method of that name"},
-    {"calibrate", read_calibrate, NULL, WORD_OR_WORDS,
+    {"symmetric", read_symmetric, STORED_ACTIVATIONS, NULL, "\"type\": \"boolean\"",
+     "activations have zero point 0"},
+    {"method", read_method, STORED_ACTIVATIONS, method_names, NULL,
+     "what the range of activations is to cover"},
+    {"percentile", read_percentile, STORED_ACTIVATIONS, NULL,
+     "\"type\": \"number\", \"minimum\": 50, \"maximum\": 100", "of the method of that name"},
+    {"calibrate", read_calibrate, ANY, NULL, WORD_OR_WORDS,
      "typical inputs, .npy files from this file's folder, or statistics"},
-    {"input_range", read_input_range, NULL, WORD_OR_WORDS,
+    {"input_range", read_input_range, ANY, NULL, WORD_OR_WORDS,
      "without samples: what the inputs can be, LOW:HIGH of each"},
-    {"io", read_io, ios, NULL, "the model's own inputs and outputs: real as before, or stored"},
-    {"keep_float", read_keep_float, NULL, WORD_OR_WORDS,
+    {"io", read_io, ANY, ios, NULL,
+     "the model's own inputs and outputs: real as before, or stored"},
+    {"keep_float", read_keep_float, ANY, NULL, WORD_OR_WORDS,
      "layers that stay float, by name or by kind of op"},
-    {"levels", read_levels, NULL,
+    {"levels", read_levels, ANY, NULL,
      "\"anyOf\": [{\"type\": \"integer\"}, {\"type\": \"object\", \"additionalProperties\": "
      "{\"type\": \"integer\"}}]",
-     "how many values weights are rounded to, 2 or 3 to 255, odd: for all, or by layer or kind of op"},
-    {"prune", read_prune, NULL, "\"type\": \"number\", \"minimum\": 0, \"exclusiveMaximum\": 1",
+     "how many values weights are rounded to, 2 or 3 to 255, odd: for all, or by layer or kind of "
+     "op"},
+    {"prune", read_prune, ANY, NULL,
+     "\"type\": \"number\", \"minimum\": 0, \"exclusiveMaximum\": 1",
      "the part of each layer's weights to make 0, the smallest ones; needs samples"},
-    {"prune_channels", read_prune_channels, NULL,
+    {"prune_channels", read_prune_channels, ANY, NULL,
      "\"type\": \"number\", \"minimum\": 0, \"exclusiveMaximum\": 1",
      "the part of each layer's channels to do without; needs samples"},
-    {"low_rank", read_low_rank, NULL,
+    {"low_rank", read_low_rank, ANY, NULL,
      "\"type\": \"number\", \"minimum\": 0, \"exclusiveMaximum\": 1",
      "split layers into two of fewer weights, where that loses at most so much of the results' "
      "variance on the samples"},
-    {"cluster", read_cluster, NULL, "\"type\": \"integer\", \"minimum\": 2, \"maximum\": 256",
+    {"cluster", read_cluster, ANY, NULL, "\"type\": \"integer\", \"minimum\": 2, \"maximum\": 256",
      "the most different weights that a layer may have; needs samples"},
-    {"recover", read_recover, NULL, WORD_OR_WORDS, "rows of `quern help recovery`"},
+    {"recover", read_recover, ANY, NULL, WORD_OR_WORDS, "rows of `quern help recovery`"},
 };
 enum { KEYS = sizeof keys / sizeof *keys };
 
@@ -375,6 +399,7 @@ static qn_status read_section(reader *r, const qn_node *n) {
   const char *names[KEYS + 1] = {NULL};
   for (int i = 0; i < KEYS; i++) names[i] = keys[i].key;
   QN_TRY(qn_check_keys(&r->y, n, names, "'quantize'"));
+  r->section = n;
   for (int i = 0; i < KEYS; i++) {
     const qn_node *value = qn_find_key(n, keys[i].key);
     if (value) QN_TRY(keys[i].read(r, value));
@@ -386,28 +411,43 @@ static qn_status read_section(reader *r, const qn_node *n) {
   return QN_OK;
 }
 
+/* Keys that say nothing of such a scheme. */
+static qn_status check_section(const reader *r) {
+  const qn_scheme *s = &r->out->scheme;
+  bool met[] = {true, !qn_is_halved(s), !qn_is_halved(s) && !qn_is_dynamic(s)};
+  for (int i = 0; i < KEYS && r->section; i++) {
+    const qn_node *value = qn_find_key(r->section, keys[i].key);
+    if (!value || met[keys[i].of]) continue;
+    bool of_weights = keys[i].of == INTEGER_WEIGHTS;
+    return qn_error(r->y.src, value->loc, "'%s' is of %s, %s are %s", keys[i].key,
+                    of_weights ? "integer weights" : "stored activations",
+                    of_weights ? "weights" : "activations",
+                    of_weights ? weight_names[s->weights] : activation_names[s->activations]);
+  }
+  return QN_OK;
+}
+
 /* The document of src, or its key `quantize`. */
-static qn_status read_document(qn_module *m, const qn_source *src, bool is_model,
-                               qn_quantization *out) {
+static qn_status read_document(qn_module *m, const qn_source *src, bool is_model, reader *r) {
   const qn_node *root;
   QN_TRY(qn_read_yaml_tree(&m->arena, src, &root));
   const char *slash = strrchr(src->name, '/');
   const char *dir = slash ? qn_strndup(&m->arena, src->name, (size_t)(slash - src->name) + 1) : "";
-  reader r = {.y = {.m = m, .src = src, .dir = dir}, .out = out};
+  r->y = (qn_yaml_reader){.m = m, .src = src, .dir = dir};
   const qn_node *section = root->kind == QN_NODE_MAP ? qn_find_key(root, "quantize") : NULL;
   if (!section && is_model) return QN_OK;
-  out->on = true;
-  return read_section(&r, section ? section : root);
+  r->out->on = true;
+  return read_section(r, section ? section : root);
 }
 
 /* --config: a file, or the text itself when it starts with a brace. */
-static qn_status read_config(const char *config, qn_module *m, qn_quantization *out) {
+static qn_status read_config(const char *config, qn_module *m, reader *r) {
   qn_source *src = qn_alloc(&m->arena, sizeof *src);
   if (config[0] == '{')
     *src = (qn_source){.name = "--config", .text = config, .size = strlen(config)};
   else
     QN_TRY(qn_read_file(&m->arena, config, src));
-  return read_document(m, src, false, out);
+  return read_document(m, src, false, r);
 }
 
 static qn_status read_row(const char *name, qn_quantization *out) {
@@ -451,9 +491,8 @@ static qn_status read_guard(const qn_options *o, qn_quantization *out) {
   const char *flag = o->max_drop ? "--max-drop" : "--calibrate-labels";
   bool searches = out->search != QN_SEARCH_none || (o->max_drop && qn_is_lossy(&out->scheme));
   if ((o->max_drop || o->calibrate_labels) && !searches)
-    return qn_io_error("quern",
-                       "%s is for a search: --quantize mixed, fewest or auto, or what prunes",
-                       flag);
+    return qn_io_error(
+        "quern", "%s is for a search: --quantize mixed, fewest or auto, or what prunes", flag);
   return QN_OK;
 }
 
@@ -467,16 +506,19 @@ static qn_status check_forms(const qn_scheme *s) {
       return qn_io_error("quern", "'%s' is for integers, weights are %s", recovery_names[i],
                          weight_names[s->weights]);
   if (qn_is_halved(s) && (qn_is_lossy(s) || s->most || s->layer_count))
-    return qn_io_error("quern", "levels and what prunes, clusters or splits is for integers, "
-                       "weights are %s", weight_names[s->weights]);
+    return qn_io_error("quern",
+                       "levels and what prunes, clusters or splits is for integers, "
+                       "weights are %s",
+                       weight_names[s->weights]);
   return QN_OK;
 }
 
 qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization *out) {
   *out = (qn_quantization){.scheme = qn_default_scheme};
   if (o->quantize && strcmp(o->quantize, "float") == 0) return QN_OK;
-  if (qn_is_yaml(m->src.name)) QN_TRY(read_document(m, &m->src, true, out));
-  if (o->config) QN_TRY(read_config(o->config, m, out));
+  reader model = {.out = out}, config = {.out = out};
+  if (qn_is_yaml(m->src.name)) QN_TRY(read_document(m, &m->src, true, &model));
+  if (o->config) QN_TRY(read_config(o->config, m, &config));
   if (o->quantize) QN_TRY(read_row(o->quantize, out));
   if (o->io) {
     int stored;
@@ -489,6 +531,8 @@ qn_status qn_get_quantization(const qn_options *o, qn_module *m, qn_quantization
                        out->io, stored);
   if (o->recover) QN_TRY(read_recover_option(&m->arena, o->recover, out));
   QN_TRY(check_forms(&out->scheme));
+  QN_TRY(check_section(&config));
+  if (!o->config && !o->quantize) QN_TRY(check_section(&model)); /* others take its place */
   if (o->calibrate.count) out->files = o->calibrate;
   if (o->input_range.count) out->ranges = o->input_range;
   return read_guard(o, out);
