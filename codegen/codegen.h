@@ -109,10 +109,12 @@ qn_status qn_plan_as_compiled(qn_module *m, const qn_compile_options *options) Q
 typedef struct {
   int64_t macs, pixels, results; /* elements of the result; those without its last dimension */
   int64_t reads; /* bytes gathered for a convolution's windows; elements of other ops' operand */
+  int64_t rows;  /* of a convolution's window; 1 elsewhere */
+  bool point;    /* a convolution's windows are one pixel each */
 } qn_work;
 qn_work qn_work_of(const qn_op *op);
 typedef struct {
-  double instructions, cycles;
+  double instructions, cycles; /* cycles 0: not known */
 } qn_cost;
 /* Some kernels' costs are known for the row. */
 bool qn_has_costs(const qn_target *target);

@@ -197,16 +197,14 @@ static bool has_shape(const qn_window *g, int32_t outputs) {
          g->out_w >= 2 * outputs && qn_winograd_can_transform(g->in_c);
 }
 
-/* By the table of costs, of the row or of the Cortex-M4; tiles beyond the row's end count. */
+/* By the table of costs; tiles beyond the row's end count. */
 static double estimate(const qn_unit *u, const qn_window *g, const char *kernel, int64_t columns) {
-  const qn_target *target = u->options->target;
-  if (!qn_has_costs(target)) target = qn_find_target("cortex-m4");
-  qn_work w = {.pixels = g->batch * g->out_h * columns};
+  qn_work w = {.rows = TAPS, .pixels = g->batch * g->out_h * columns};
   w.results = w.pixels * g->out_c;
   w.reads = w.pixels * TAPS * TAPS * g->in_c;
   w.macs = w.reads * g->out_c;
   qn_cost cost = {0};
-  return qn_estimate_work(target, &w, kernel, &cost) ? cost.instructions : HUGE_VAL;
+  return qn_estimate_work(u->options->target, &w, kernel, &cost) ? cost.instructions : HUGE_VAL;
 }
 
 /* More than twice the weights are worth 15 % at least. F(4,3) not where F(2,3) is better. */

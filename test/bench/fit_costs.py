@@ -1,10 +1,12 @@
-"""fit_costs.py RUNTIME PLUGIN PLACE OPTIONS MODEL...: rows of codegen/costs.def for a row on a board of everywhere.sh.
+"""fit_costs.py RUNTIME PLUGIN PLACE[,PLACE...] OPTIONS MODEL...: rows of codegen/costs.def, for the first of some rows on boards
+or emulators of everywhere.sh; all that take its costs (QN_COSTS_LIKE) can be counted together.
 
 Runs each model (beside it NAME.in and NAME.want, as random_layers.py --files and golden.py write them) with its tuned
 kernels, compiled with OPTIONS, and with the runtime's, counts every layer's instructions with QEMU's plugin (test/e2e/Inputs/calls.c), and
-fits, per kernel, factors that are not negative to the smallest relative errors. Networks (.tflite) weigh ten times as
-much as random layers. Cycles per instruction are left as they are in costs.def.
+fits, per kernel and kind of layer, factors that are not negative to the smallest relative errors, for what the kernel may
+compute at once. Networks (.tflite) weigh ten times as much as random layers. Cycles per instruction are left as they are in costs.def.
 """
+import itertools
 import json
 import os
 import re
@@ -12,52 +14,87 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-FEATURES = ["call", "pixels", "results", "reads", "macs"]
+TAPS, CHANNELS = (1, 2, 4, 8, 16), (1, 2, 3, 4, 8, 16, 32)
+WORTH = 0.9  # of the error without rounding up
 
 
 def measure(runtime, plugin, place, model, options):
+    """What the report says of each layer, with its instructions and its weight."""
     row = place.split("@")[0]
     text = subprocess.run(["quern", "report", model, "--speed", "--json", "--target", row, *options],
                           check=True, capture_output=True, text=True).stdout
     subprocess.run(["sh", f"{HERE}/../codegen/Inputs/everywhere.sh", runtime, place, " ".join(options), model], check=True,
                    stdout=subprocess.DEVNULL, env={**os.environ, "COUNTER": plugin})
     layers, calls = json.loads(text)["layers"], [int(line) for line in open("m.calls")]
-    for layer, instructions in zip(layers, calls[:len(layers)]):
+    return [{**layer, "count": count, "weight": 10 if model.endswith(".tflite") else 1} for layer, count in zip(layers, calls)]
+
+
+def up(n, by):
+    return -(-n // by) * by
+
+
+def features(layer, taps, channels):
+    """As qn_estimate_work counts them."""
+    results = layer["pixels"] * up(layer["results"] // max(layer["pixels"], 1), channels)
+    row_taps = layer["macs"] // max(layer["results"], 1) // layer["rows"]
+    return [1, layer["pixels"], results, layer["reads"], results * layer["rows"] * up(row_taps, taps)]
+
+
+def fit(layers, taps, channels, rounds):
+    """Coordinate descent on the sum of squares of relative errors: that and the factors."""
+    rows = [([x / layer["count"] * layer["weight"] for x in features(layer, taps, channels)], layer["weight"]) for layer in layers]
+    n = range(5)
+    square = [[sum(f[i] * f[j] for f, _ in rows) for j in n] for i in n]
+    right = [sum(f[i] * w for f, w in rows) for i in n]
+    factors = [0.0 for _ in n]
+    for _ in range(rounds):
+        for i in n:
+            if square[i][i]:
+                others = sum(square[i][j] * factors[j] for j in n if j != i)
+                factors[i] = max(0.0, (right[i] - others) / square[i][i])
+    return sum((w - sum(c * x for c, x in zip(factors, f))) ** 2 for f, w in rows), factors
+
+
+def fit_best(layers, tuned):
+    """(taps, channels), factors: of what a tuned kernel computes at once, where that explains much."""
+    choice, least = (1, 1), WORTH * fit(layers, 1, 1, 300)[0]
+    for ways in itertools.product(TAPS, CHANNELS) if tuned else ():
+        error = fit(layers, *ways, 300)[0]
+        if error < 0.999 * least:
+            choice, least = ways, error
+    return choice, fit(layers, *choice, 5000)[1]
+
+
+def kind(layer, kernel):
+    if not kernel.startswith("conv2d"):
+        return "any"
+    return "single" if layer["pixels"] == 1 else "point" if layer["point"] else "any"
+
+
+def rows_for(row, layers, table):
+    kernels = {}
+    for layer in layers:
         kernel = re.sub(r"_\d+$", "", layer["kernel"])
-        yield kernel, [1, *(layer[f] for f in FEATURES[1:])], instructions, 10 if model.endswith(".tflite") else 1
-
-
-def fit(samples):
-    """Coordinate descent on relative errors."""
-    rows = [([x / y * w for x in f], w) for f, y, w in samples]
-    factors = [0.0] * len(FEATURES)
-    for _ in range(3000):
-        for i in range(len(factors)):
-            square = sum(f[i] ** 2 for f, _ in rows)
-            if square:
-                rest = sum(f[i] * (w - sum(c * x for c, x in zip(factors, f)) + factors[i] * f[i]) for f, w in rows)
-                factors[i] = max(0.0, rest / square)
-    return factors
+        kernels.setdefault((kernel, kind(layer, kernel)), []).append(layer)
+    order = ["single", "point", "any"]
+    for (kernel, of), samples in sorted(kernels.items(), key=lambda k: (k[0][0], order.index(k[0][1]))):
+        (taps, channels), factors = fit_best(samples, not kernel.endswith("_i8"))
+        wrong = [abs(sum(c * x for c, x in zip(factors, features(s, taps, channels))) / s["count"] - 1)
+                 for s in samples if s["weight"] > 1]
+        old = re.search(f'"{row}", *"{kernel}".*, ([0-9.]+)\\)', table)
+        numbers = "".join(f"{0 if c < 1e-6 else c:8.4g}," for c in factors)
+        yield (f'QN_COST({f"{chr(34)}{row}{chr(34)},":17}{f"{chr(34)}{kernel}{chr(34)},":19}{of + ",":8}{taps:4},{channels:8},'
+               f"{numbers} {old[1] if old else 0}) // {len(samples)} layers, networks' worst {max(wrong, default=0):.2f}")
 
 
 def main():
-    runtime, plugin, place = sys.argv[1:4]
+    runtime, plugin, places = sys.argv[1], sys.argv[2], sys.argv[3].split(",")
     open("plain.tune", "w").write("* = runtime\n")
-    kernels = {}
-    for model in sys.argv[5:]:
-        for options in sys.argv[4].split(), ["--tuned", "plain.tune"]:
-            for kernel, features, instructions, weight in measure(runtime, plugin, place, model, options):
-                single = kernel.startswith("conv2d") and features[1] == 1
-                kernels.setdefault((kernel, single), []).append((features, instructions, weight))
+    layers = [layer for place in places for model in sys.argv[5:] for options in (sys.argv[4].split(), ["--tuned", "plain.tune"])
+              for layer in measure(runtime, plugin, place, model, options)]
     table = open(f"{HERE}/../../codegen/costs.def").read()
-    for (kernel, single), samples in sorted(kernels.items(), key=lambda k: (k[0][0], not k[0][1])):
-        factors = fit(samples)
-        wrong = [abs(sum(c * x for c, x in zip(factors, f)) / y - 1) for f, y, w in samples if w > 1]
-        row = place.split("@")[0]
-        old = re.search(f'"{row}", *"{kernel}".*, ([0-9.]+)\\)', table)
-        print(f'QN_COST("{row}", "{kernel}", {"true" if single else "false"}, '
-              + ", ".join(f"{c:.4g}" for c in factors) + f", {old[1] if old else 1.3})"
-              f" // {len(samples)} layers, networks' worst {max(wrong, default=0):.2f}")
+    print("\n".join(rows_for(places[0].split("@")[0], layers, table)))
 
 
-main()
+if __name__ == "__main__":
+    main()

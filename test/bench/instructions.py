@@ -3,10 +3,11 @@
 For each of ROWS (of `quern help targets`, @N for vectors of N bits; separated by commas) and of MODELS (kws_int8,...;
 their files and reference answers are in the folder SHARED) one inference is run under QEMU in user mode, with the
 tuned kernels and with the runtime's plain C kernels as LLVM compiles them, and its instructions are counted by
-function. Prints instructions per multiply-accumulate, and the layers whose tuned kernel takes more instructions than
-its plain one; exits with 1 if there are any. Answers must be the reference's, in every byte. quern is in PATH.
+function. Prints instructions per multiply-accumulate, what `quern report --speed` estimates of them, and the layers whose tuned
+kernel takes more instructions than its plain one; exits with 1 if there are any, or if an estimate is wrong by more than 10 %. Answers must be the reference's, in every byte. quern is in PATH.
 """
 import bisect
+import json
 import os
 import re
 import struct
@@ -62,12 +63,20 @@ def measure(shared, plugin, row, model, options):
     return costs, sum(functions.values()), macs
 
 
+def estimate(shared, row, model):
+    command = ["quern", "report", f"{shared}/models/{model}.tflite", "--speed", "--json", "--target", row.split("@")[0]]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return sum(layer["instructions"] for layer in json.loads(text)["layers"])
+
+
 def compare(shared, plugin, row, model):
-    """Prints a line; the layers that cost more than plain ones."""
+    """Prints a line; the layers that cost more than plain ones, and what was estimated wrongly."""
     tuned, total, macs = measure(shared, plugin, row, model, "")
     plain, plain_total, _ = measure(shared, plugin, row, model, "--tuned runtime.tune")
-    print(f"{row:16} {model:9} {total / macs:6.3f} {plain_total / macs:6.3f}", flush=True)
-    return [f"{row} {model} {name} {shape}: {function} {cost:.0f}, {other} {plain_cost:.0f}"
+    guess = estimate(shared, row, model)
+    print(f"{row:16} {model:9} {total / macs:6.3f} {plain_total / macs:6.3f}  estimated {guess / total:.2f} x", flush=True)
+    wrong = [f"{row} {model}: {guess:.0f} instructions estimated, {total} counted"] if abs(guess / total - 1) > 0.1 else []
+    return wrong + [f"{row} {model} {name} {shape}: {function} {cost:.0f}, {other} {plain_cost:.0f}"
             for (name, shape, function, cost), (_, _, other, plain_cost) in zip(tuned, plain)
             if cost > plain_cost and function.rstrip("0123456789") != other.rstrip("0123456789")]
 
@@ -79,7 +88,7 @@ def main():
         plugin = f"{folder}/count.so"
         subprocess.run([cc, "-shared", "-fPIC", "-O2", f"{HERE}/count_instructions.c", "-o", plugin], check=True)
         open("runtime.tune", "w").write("* = runtime\n")
-        print("instructions per multiply-accumulate: tuned, plain C kernels")
+        print("instructions per multiply-accumulate: tuned, plain C kernels; the former as estimated")
         costlier = [line for row in rows for model in models for line in compare(shared, plugin, row, model)]
         os.chdir("/")
     print("\n".join(costlier) or f"no layer takes more instructions than its plain kernel")

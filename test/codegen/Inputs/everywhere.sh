@@ -3,7 +3,7 @@
 # in NAME.want; checks that stack and memory stay within what the header says.
 #
 # PLACE is ROW: as a Linux program, under QEMU where the machine is another one; ROW@BOARD: as firmware on
-# a board of qemu-system, with the plugin $COUNTER (calls.c) if it is set. ROW@N or ROW@virt-N: with vectors
+# a board of qemu-system; both with the plugin $COUNTER (calls.c) if it is set. ROW@N or ROW@virt-N: with vectors
 # of N bits. x86-64-avxvnni@evex: with AVX-VNNI's instructions encoded as AVX-512 VNNI has them, which do the
 # same. x86-64-amx@emulated: by amx.c, which the system needs not be asked for.
 runtime=$1 place=$2 options=$3
@@ -76,15 +76,15 @@ link() {
 
 # Leaves the answers in $name.got, what the program says in m.stack.
 execute() {
+  [ -z "$COUNTER" ] || plugin="-plugin $COUNTER,$(llvm-nm -S program | awk '$4 == "m_run" { print "at=0x" $1 ",bytes=0x" $2 }'),to=m.calls"
   case $system in
   *board.c)
-    [ -z "$COUNTER" ] || plugin="-plugin $COUNTER,$(llvm-nm -S program | awk '$4 == "m_run" { print "at=0x" $1 ",bytes=0x" $2 }'),to=m.calls"
     cp "$name.in" input && timeout 120 $emulator program $plugin > m.stack 2>&1
     status=$?
     mv output "$name.got"
     ;;
   *)
-    $emulator ./program < "$name.in" > "$name.got" 2> m.stack
+    $emulator $plugin ./program < "$name.in" > "$name.got" 2> m.stack
     status=$?
     ;;
   esac
