@@ -129,7 +129,7 @@ static qn_status run_candidate(const qn_judge *s, const qn_scheme *scheme, qn_ru
   QN_TRY(qn_apply_quantization(&s->o, &q, r->m));
   QN_TRY(qn_run_passes(r->m, qn_default_pipeline, &passes));
   r->f = qn_main_func(r->m);
-  options = (qn_compile_options){.name = "candidate", .target = qn_find_target("host")};
+  QN_TRY(qn_get_compile_options(&(qn_options){.name = "candidate"}, r->m, &options));
   QN_TRY(qn_load(r->m, &options, &r->program));
   void *results[QN_MAX_IN];
   int64_t count;
