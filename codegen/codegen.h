@@ -91,6 +91,7 @@ typedef struct {
   int64_t decoder_bytes; /* of text_bytes and what it reads: about */
   const qn_layer_size *layers; /* per op of the main function */
   int32_t flipped; /* values that are stored as unsigned bytes, x + 128, as vpdpbusd takes them */
+  int32_t padded;  /* of these, how many with the padding around them that who reads them needs */
   const char **kernels;  /* per op of the main function: the function that computes it; "" for none */
   /* Per op of the main function: names of what can compute it, NULL behind the last. First what
    * computes it without a tuning, the runtime's kernel last. NULL unless options.list_alternatives. */

@@ -182,9 +182,90 @@ static bool add_blocks(packer *p, qn_rescale form) {
   return true;
 }
 
+/* ------------------------------------------------------------------ layouts */
+
+/* What windows see around the image; and the bytes that the last run's last step reads beyond it.
+ */
+static qn_margin seen_margin(const qn_x86_conv *s) {
+  const qn_window *g = &s->p.g;
+  return (qn_margin){.top = g->top,
+                     .left = g->left,
+                     .bottom = qn_most(s->p.rows - g->top - g->in_h, 0),
+                     .right = qn_most(s->p.row_elems / g->in_c - g->left - g->in_w, 0),
+                     .beyond = s->run_steps * s->isa.taps - s->p.run_elems};
+}
+
 bool qn_x86_in_place(const qn_x86_conv *s) {
-  return s->isa.taps == 4 && !s->tiles && qn_is_unpadded(&s->p) &&
-         s->p.run_elems % s->isa.taps == 0;
+  const qn_margin *has = &s->x.margin, seen = seen_margin(s);
+  return s->isa.taps == 4 && !s->tiles && s->x.flipped && seen.top <= has->top &&
+         seen.left <= has->left && seen.bottom <= has->bottom && seen.right <= has->right &&
+         seen.beyond <= has->beyond;
+}
+
+qn_pitch qn_x86_result_pitch(const qn_x86_conv *s) {
+  const qn_window *g = &s->p.g;
+  return qn_pitch_of(&s->y.margin, g->out_h, g->out_w * (g->out_c / s->pixel_channels),
+                     s->pixel_channels);
+}
+
+/* A kernel that reads where the input lies writes a tile after it has read its windows. The lead of
+ * one that goes over the pixels once. */
+static int64_t lead_of(const qn_x86_conv *s) {
+  const qn_window *g = &s->p.g;
+  const qn_margin *m = &s->x.margin;
+  qn_pitch x = qn_pitch_of(m, g->in_h, g->in_w, g->in_c), y = qn_x86_result_pitch(s);
+  int64_t lead = 0, written = 0;
+  int32_t tile = s->at[0].tile, tiles = qn_divide_up(g->out_w, tile);
+  int64_t window = (m->top - g->top) * x.row + (int64_t)(m->left - g->left) * g->in_c;
+  for (int32_t image = 0; image < g->batch; image++)
+    for (int32_t row = 0; row < g->out_h; row++)
+      for (int32_t i = 0; i < tiles; i++) {
+        int64_t from = image * x.image + window + row * g->stride_h * x.row;
+        int64_t pixel = qn_least(i * tile, g->out_w - tile);
+        int64_t later = from + g->stride_h * x.row; /* what the next row reads first */
+        from += pixel * g->stride_w * g->in_c;
+        if (row < g->out_h - 1 && later < from) from = later;
+        if (written - from > lead) lead = written - from;
+        written = image * y.image + y.first + row * y.row + (pixel + tile) * g->out_c;
+      }
+  return lead;
+}
+
+/* Of one that has copied all of an image. */
+static int64_t copied_lead(const qn_x86_conv *s) {
+  const qn_window *g = &s->p.g;
+  int64_t growth =
+      qn_x86_result_pitch(s).image - qn_pitch_of(&s->x.margin, g->in_h, g->in_w, g->in_c).image;
+  return growth > 0 ? (g->batch - 1) * growth : 0;
+}
+
+/* Pixels that are computed twice force a small lead: with a result as large as the operand that
+ * most often makes plans worse. */
+static void settle(qn_job *job) {
+  const qn_x86_conv *s = job->shape;
+  const qn_window *g = &s->p.g;
+  bool here = qn_x86_in_place(s), once = s->segment_count == 1 && s->at[0].blocks == 1;
+  bool grows = qn_x86_result_pitch(s).image >
+               qn_pitch_of(&s->x.margin, g->in_h, g->in_w, g->in_c).image;
+  job->scratch_bytes = (here ? 0 : qn_x86_copy_bytes(s)) + (s->tiles ? qn_amx_sum_bytes(s) : 0);
+  job->lead = !here ? copied_lead(s) : once ? lead_of(s) : 0;
+  job->overlap = !here || (once && (job->lead == 0 || grows)) ? QN_AHEAD : QN_APART;
+}
+
+/* Only where pixels are the value's, neither folded nor all in a row. */
+static void offer_layouts(qn_x86_conv *s, const qn_window *g, qn_job *job) {
+  bool plain = s->p.g.in_h == g->in_h && s->p.g.in_w == g->in_w;
+  job->settle = settle;
+  job->fenced = true;
+  if (s->isa.taps != 4) return;
+  job->awake = s->tiles ? NULL : &s->awake;
+  job->x_layout[0] = &s->x;
+  job->y_layout = &s->y;
+  job->reads_margins = plain && !s->tiles;
+  job->writes_margins = plain;
+  if (s->tiles) return;
+  job->wanted = seen_margin(s);
+  if (!plain) job->wanted = (qn_margin){.beyond = job->wanted.beyond};
 }
 
 int64_t qn_x86_copy_bytes(const qn_x86_conv *s) {
@@ -237,6 +318,7 @@ bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   qn_x86_conv *s = qn_alloc(&u->m->arena, sizeof *s);
   s->isa = qn_isa_of(u);
   s->x_zero = params.x_zero;
+  s->pixel_channels = params.g.out_c;
   s->clamping = (qn_clamping){.zero = params.y_zero, .low = params.low, .high = params.high};
   packer p = {.u = u, .call = call, .s = s, .g = params.g, .rank = job->alternative};
   qn_straighten(&p.g);
@@ -259,12 +341,7 @@ bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx) {
   job->shape_bytes = sizeof *s;
   job->constants = p.bytes;
   job->constant_bytes = p.used;
-  job->scratch_bytes = qn_x86_copy_bytes(s) + (amx ? qn_amx_sum_bytes(s) : 0);
-  if (s->isa.taps == 4) {
-    job->awake = amx ? NULL : &s->awake;
-    job->flip_x = &s->x_flipped;
-    job->flip_y = &s->clamping.flipped;
-    job->flipped_scratch = qn_x86_in_place(s) ? 0 : job->scratch_bytes;
-  }
+  offer_layouts(s, &params.g, job);
+  settle(job);
   return true;
 }

@@ -20,7 +20,9 @@ typedef struct {
 typedef struct {
   qn_isa isa;
   qn_padded p;
-  int32_t x_zero, x_flipped; /* the latter: the input is stored as unsigned bytes */
+  int32_t x_zero;
+  qn_layout x, y;
+  int32_t pixel_channels; /* of a result, pixels not folded */
   qn_clamping clamping;
   int32_t run_steps;   /* of 4 bytes in a run, a multiple of chunk_steps */
   int32_t chunk_steps; /* in the constants, steps whose weights of a vector follow each other: 1, or
@@ -46,8 +48,10 @@ typedef struct {
 bool qn_take_conv_x86(qn_unit *u, const qn_call *call, qn_job *job, bool amx);
 int32_t qn_x86_step_count(const qn_x86_conv *s);
 int32_t qn_x86_numbers_bytes(const qn_x86_conv *s, int32_t vectors);
-/* A flipped input is what dot products read, where it lies. */
+/* The input is what dot products read, where it lies: s->x. */
 bool qn_x86_in_place(const qn_x86_conv *s);
+/* The results are stored so: s->y. */
+qn_pitch qn_x86_result_pitch(const qn_x86_conv *s);
 int64_t qn_x86_copy_bytes(const qn_x86_conv *s); /* of scratch, for the padded input */
 
 /* -- emit_conv_x86.c */

@@ -147,9 +147,8 @@ bool qn_pack_depthwise(qn_unit *u, const qn_call *call, qn_x86_depthwise *s, qn_
   job->shape_bytes = sizeof *s;
   if (s->isa.taps == 4) {
     job->awake = &s->awake;
-    job->flip_x = &s->x_flipped;
-    job->flip_y = &s->clamping.flipped;
-    job->flipped_scratch = job->scratch_bytes;
+    job->x_layout[0] = &s->x;
+    job->y_layout = &s->y;
   }
   job->constants = p.bytes;
   job->constant_bytes = bytes;
@@ -158,10 +157,10 @@ bool qn_pack_depthwise(qn_unit *u, const qn_call *call, qn_x86_depthwise *s, qn_
 
 /* ------------------------------------------------------------------ rows */
 
-int qn_stored_zero(const qn_x86_depthwise *s) { return s->x_zero + (s->x_flipped ? 128 : 0); }
+int qn_stored_zero(const qn_x86_depthwise *s) { return s->x_zero + (s->x.flipped ? 128 : 0); }
 
 LLVMValueRef qn_unsigned_bytes(qn_build *b, const qn_x86_depthwise *s, LLVMValueRef bytes) {
-  if (s->x_flipped) return bytes;
+  if (s->x.flipped) return bytes;
   int count = (int)LLVMGetVectorSize(LLVMTypeOf(bytes));
   return LLVMBuildXor(b->b, bytes, qn_splat_i8(b, 128, count), "");
 }

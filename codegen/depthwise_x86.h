@@ -30,7 +30,8 @@ typedef struct {
 typedef struct {
   qn_isa isa;
   qn_window g;
-  int32_t x_zero, x_flipped; /* the latter: the input is stored as unsigned bytes */
+  int32_t x_zero;
+  qn_layout x, y;
   qn_clamping clamping;
   int32_t rows;            /* results per line: 1 or 2 */
   int32_t lines;           /* of as many input rows as a lane takes taps */

@@ -80,7 +80,7 @@ static qn_status emit_call(qn_emission *e, const step *s, const char **out_kerne
       return qn_bug("'%%%s' has no place in memory; run pass 'plan-memory'", call->in[i]->name);
     wanted.present |= 1u << i;
     bool may = s->job && s->job->overlap != QN_APART && i == 0; /* elsewhere: one code for both */
-    if (may || overlap(&place, qn_bytes(&call->in[i]->type), &s->out, s->out_bytes))
+    if (may ? !s->job->fenced : overlap(&place, qn_room(call->in[i]), &s->out, s->out_bytes))
       wanted.shared |= 1u << i;
     if (!s->job && takes_place(&place, &s->out))
       wanted.same |= 1u << i;
@@ -122,7 +122,7 @@ static qn_status emit_op(qn_emission *e, const qn_op *op, int number, const char
   }
   qn_call call;
   qn_bind(op, &call);
-  const step s = {job, panels, &call, out, qn_bytes(&op->out->type), op->scratch};
+  const step s = {job, panels, &call, out, qn_room(op->out), op->scratch};
   return emit_call(e, &s, out_kernel);
 }
 

@@ -1,7 +1,7 @@
 /* conv2d_vnni, conv2d_madd: convolutions and dense layers on x86, without im2col.
  *
  * The input is copied into scratch, as dot products want it (x86.h) and with its padding around it;
- * one that needs no padding and is stored as unsigned bytes (flip.c) is read where it lies.
+ * one that is stored so (layout.c) is read where it lies.
  * There a run of taps that lie side by side (a row of the window, or one tap where columns are
  * dilated) is one stretch; it is read four bytes at a time, broadcast, and multiplied with the
  * weights of a vector of channels, one per lane. Runs are rounded up to four bytes, with weights 0
@@ -17,6 +17,7 @@
  * the two numbers of the requantization (x86.h) and the weights in the order of their use,
  * [run][step of 4 bytes][vector][lane][tap]. In blocks of 4 vectors lane 4i+e of vector j is
  * channel 16i + 4j + e, which makes the narrowing's order the channels' order. */
+#include <string.h>
 #include "conv_x86.h"
 
 enum { UNROLLED_STEPS = 16 };
@@ -155,7 +156,7 @@ static void emit_blocks(qn_x86_tile *t, int32_t from, int32_t blocks, int32_t ch
   int64_t x_row_bytes = (int64_t)g->stride_h * t->s->p.row_elems * qn_activation_bytes(&t->s->isa);
   LLVMValueRef x_row = qn_at_index(b, x, qn_times(b, row.index, x_row_bytes));
   LLVMValueRef y_row =
-      qn_at_index(b, y_block, qn_times(b, row.index, (int64_t)g->out_w * g->out_c));
+      qn_at_index(b, y_block, qn_times(b, row.index, qn_x86_result_pitch(t->s).row));
   qn_loop tiles = qn_begin_loop(b, qn_divide_up(g->out_w, t->at->tile), NULL, 0);
   LLVMValueRef start = qn_tile_start(b, tiles.index, t->at->tile, g->out_w);
   LLVMValueRef x_tile = qn_at_index(b, x_row, qn_times(b, start, g->stride_w * pixel_bytes(t->s)));
@@ -176,7 +177,8 @@ static void emit_blocks(qn_x86_tile *t, int32_t from, int32_t blocks, int32_t ch
 
 static void emit_segment(qn_build *b, const qn_x86_conv *s, const qn_x86_segment *at,
                          LLVMValueRef x, LLVMValueRef y, LLVMValueRef constants) {
-  qn_x86_tile t = {.b = b, .s = s, .at = at, .sums = qn_at(b, x, qn_x86_copy_bytes(s))};
+  qn_x86_tile t = {.b = b, .s = s, .at = at};
+  if (s->tiles) t.sums = qn_at(b, x, qn_x86_copy_bytes(s));
   t.chains = s->isa.taps == 4 && at->tile * at->vectors <= 6 && qn_x86_step_count(s) > 1 ? 2 : 1;
   int32_t block_channels = at->vectors * s->isa.lanes;
   int32_t channels = qn_least(s->p.g.out_c - at->first_channel, at->blocks * block_channels);
@@ -189,7 +191,7 @@ static void emit_segment(qn_build *b, const qn_x86_conv *s, const qn_x86_segment
 static void copy_elems(qn_build *b, const void *of, LLVMValueRef to, LLVMValueRef from,
                        int64_t elems) {
   const qn_x86_conv *s = of;
-  qn_copy_activations(b, &s->isa, to, from, elems, s->x_flipped);
+  qn_copy_activations(b, &s->isa, to, from, elems, s->x.flipped);
 }
 
 static void fill_elems(qn_build *b, const void *of, LLVMValueRef to, int64_t elems) {
@@ -197,18 +199,51 @@ static void fill_elems(qn_build *b, const void *of, LLVMValueRef to, int64_t ele
   qn_fill_activations(b, &s->isa, to, s->x_zero, elems);
 }
 
-void qn_emit_conv_x86(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
-  const qn_x86_conv *s = job->shape;
+/* What other results may still be read from is written over when all have been computed. */
+static void fill_margins(qn_build *b, const qn_x86_conv *s, LLVMValueRef y) {
   const qn_window *g = &s->p.g;
-  if (s->tiles) qn_begin_amx(b, arguments[2]);
-  qn_images image = qn_begin_images(b, g, 1, arguments);
-  LLVMValueRef x = image.x, y = image.y;
+  const qn_margin *m = &s->y.margin;
+  if (m->top + m->left + m->bottom + m->right == 0) return;
+  qn_loop l = qn_begin_loop(b, g->batch, NULL, 0);
+  y = qn_at_index(b, y, qn_times(b, l.index, qn_x86_result_pitch(s).image));
+  qn_fill_margin(b, &s->isa, m, g->out_h, (int64_t)g->out_w * g->out_c, s->pixel_channels,
+                 s->clamping.zero + 128, y);
+  qn_end_loop(b, &l);
+}
+
+/* One image: x, y, where their margins begin. */
+static void emit_image(qn_build *b, qn_x86_conv *s, const qn_images *image, LLVMValueRef constants,
+                       LLVMValueRef scratch) {
+  const qn_window *g = &s->p.g;
   qn_copier how = {qn_activation_bytes(&s->isa), 1, s, copy_elems, fill_elems};
-  if (!(s->x_flipped && qn_x86_in_place(s)))
-    x = qn_emit_padded_copy(b, &s->p, &how, x, arguments[3]);
-  for (int i = 0; i < s->segment_count; i++) emit_segment(b, s, &s->at[i], x, y, arguments[2]);
+  qn_pitch pitch = qn_x86_result_pitch(s);
+  LLVMValueRef x = image->x, y = qn_at(b, image->y, pitch.first);
+  if (qn_x86_in_place(s)) {
+    const qn_margin *m = &s->x.margin;
+    s->p.row_elems = (m->left + g->in_w + m->right) * g->in_c;
+    x = qn_at(b, x,
+              (int64_t)(m->top - g->top) * s->p.row_elems + (int64_t)(m->left - g->left) * g->in_c);
+  } else {
+    x = qn_emit_padded_copy(b, &s->p, &how, x, scratch);
+    qn_forget_reads(b);
+  }
+  for (int i = 0; i < s->segment_count; i++) emit_segment(b, s, &s->at[i], x, y, constants);
+}
+
+void qn_emit_conv_x86(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
+  qn_x86_conv here, *s = &here;
+  memcpy(s, job->shape, sizeof *s);
+  s->clamping.flipped = s->y.flipped;
+  const qn_window *g = &s->p.g;
+  LLVMValueRef scratch = job->scratch_bytes > 0 ? arguments[3] : NULL;
+  int64_t x_bytes = qn_pitch_of(&s->x.margin, g->in_h, g->in_w, g->in_c).image;
+  int64_t y_bytes = qn_x86_result_pitch(s).image;
+  if (s->tiles) qn_begin_amx(b, arguments[2]);
+  qn_images image = qn_begin_pitched_images(b, g->batch, x_bytes, y_bytes, arguments);
+  emit_image(b, s, &image, arguments[2], scratch);
   qn_end_images(b, &image);
   if (s->tiles) qn_end_amx(b);
+  fill_margins(b, job->shape, arguments[1]);
 }
 
 bool qn_take_conv2d_vnni(qn_unit *u, const qn_call *call, qn_job *job) {

@@ -12,6 +12,7 @@
  * A walk along a row keeps the blocks that the next step needs too, and interleaves one new block
  * of each stream per step. Blocks that reach beyond the row's ends have the input's zero point
  * there; they are steps of their own in front of the loop and behind. */
+#include <string.h>
 #include "depthwise_x86.h"
 
 enum {
@@ -364,8 +365,10 @@ static void emit_strip(walk *w, const qn_x86_strip *at, const LLVMValueRef *x, L
 
 /* arguments: x, y, constants, scratch: a row of the input's zero point. */
 void qn_emit_depthwise_slide(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
-  const qn_x86_depthwise *s = job->shape;
+  qn_x86_depthwise here, *s = &here;
   const qn_window *g = &s->g;
+  memcpy(s, job->shape, sizeof *s);
+  s->clamping.flipped = s->y.flipped;
   walk w = {.b = b, .s = s};
   LLVMValueRef padding = arguments[3], rows[4];
   qn_fill(b, &s->isa, padding, qn_stored_zero(s), (int64_t)g->in_w * g->in_c);

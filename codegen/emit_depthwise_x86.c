@@ -16,6 +16,7 @@
  * A block is what one walk along a row computes: a few vectors whose weights stay in registers if
  * they fit, at each step for as many pixels as make four result vectors, which are packed into one.
  * Blocks that are alike are a strip. */
+#include <string.h>
 #include "depthwise_x86.h"
 
 enum { MOST_ENTRIES = 8, OTHER_REGISTERS = 6 };
@@ -324,8 +325,10 @@ static void emit_strip(walk *w, const qn_x86_strip *at, LLVMValueRef y) {
 
 /* arguments: x, y, constants, scratch. */
 static void emit(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
-  const qn_x86_depthwise *s = job->shape;
+  qn_x86_depthwise here, *s = &here;
   const qn_window *g = &s->g;
+  memcpy(s, job->shape, sizeof *s);
+  s->clamping.flipped = s->y.flipped;
   walk w = {.b = b, .s = s, .constants = arguments[2], .lines = arguments[3]};
   w.padding = qn_at(b, arguments[3], (int64_t)s->lines * s->line_bytes + QN_MOST_VECTOR);
   fill_padding(&w);

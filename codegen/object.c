@@ -169,6 +169,7 @@ static void describe(qn_unit *u, const qn_elf *elf, qn_object *out) {
   out->plan_offset = u->plan_offset;
   out->kernels = u->kernels;
   out->flipped = u->flipped;
+  out->padded = u->padded;
   if (u->options->list_alternatives) out->alternatives = qn_list_alternatives(u);
   qn_size_layers(u, elf, out);
   out->header = qn_header_text(u, out);
@@ -209,8 +210,8 @@ static int64_t stored_bytes(const qn_unit *u) {
   return u->weights.blob_bytes + u->weights.decoder_bytes;
 }
 
-/* A codec that cannot begin at a panel is no use to tuned kernels. Where the user has named none and
- * it makes constants much smaller, layers that init decodes do without such kernels. */
+/* A codec that cannot begin at a panel is no use to tuned kernels. Where the user has named none
+ * and it makes constants much smaller, layers that init decodes do without such kernels. */
 static qn_status plan_weights(qn_unit *u) {
   enum { WORTH = 8 }; /* part of what tuned kernels need */
   bool packed = false;
@@ -243,7 +244,7 @@ static qn_status check_streams(const qn_unit *u) {
 static qn_status plan_layers(qn_unit *u) {
   QN_TRY(plan_weights(u));
   QN_TRY(check_streams(u));
-  u->flipped = qn_flip_values(u);
+  qn_decide_layouts(u);
   qn_keep_awake(u);
   return qn_plan_wishes(u);
 }

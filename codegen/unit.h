@@ -52,13 +52,20 @@ typedef struct {
   const int8_t *shr;
 } qn_packing;
 
+/* How a value in memory is stored between kernels that agree on it (layout.c); all 0: densely. */
+enum { QN_LAYOUTS = 2 }; /* of so many operands */
+typedef struct {
+  int32_t flipped;  /* the sign bit of every byte: as unsigned bytes, x + 128 */
+  qn_margin margin; /* around each image; of the value's zero point, which its producer writes */
+} qn_layout;
+
 /* One op that an emitter has taken.
  *
  * Alternatives: an emitter whose code has sizes to choose, like a tile's, takes the ones that its
  * cost model likes best for `alternative` 0, the next best for 1, and so on to `alternatives`.
  * The function's arguments are addresses: operands that are not
  * constants, in order; the result; `constants` if there are any; scratch if there is any. */
-typedef struct {
+typedef struct qn_job {
   const struct qn_emitter *emitter;
   const void *shape; /* all that the code depends on, padding bytes 0: ops with equal ones share it */
   size_t shape_bytes;
@@ -67,11 +74,15 @@ typedef struct {
   int64_t scratch_bytes; /* aligned to 64, contents undefined before and after */
   qn_overlap overlap;    /* of the result and operand 0, see qn_op */
   int64_t lead;
+  bool fenced; /* what results overlap is read in front of a fence (qn_forget_reads) and they are
+                  written behind it: LLVM, which spills much where it does not know addresses to be
+                  apart, need not know of it */
   int32_t alternative, alternatives;
-  /* In the shape, or NULL: 1 when operand 0, or the result, has the sign bit of every byte flipped
-   * (flip.c). Scratch with the former. */
-  int32_t *flip_x, *flip_y;
-  int64_t flipped_scratch;
+  /* In the shape, for layout.c to write; NULL: the operand, or the result, is stored densely. */
+  qn_layout *x_layout[QN_LAYOUTS], *y_layout;
+  bool reads_margins, writes_margins; /* also such that have pixels */
+  qn_margin wanted; /* of operand 0: in its layout it is then read where it is */
+  void (*settle)(struct qn_job *job); /* sets scratch_bytes, overlap, lead for the layouts; or NULL */
   int32_t *awake; /* in the shape, or NULL: 1 when the code keeps AMX's tile unit awake (awake.c) */
   bool packable;             /* in: constants are to be such that they can be made at run time: */
   const qn_packing *packing; /* how, or NULL; jobs that have it may compute some channels only */
@@ -111,14 +122,14 @@ int32_t qn_byte_lanes(const qn_unit *u);
 /* The data of a constant operand (or a view of one); NULL when it is no constant or absent. */
 const void *qn_constant(const qn_unit *u, const qn_value *v);
 
-/* -- flip.c: the values that are stored as unsigned bytes; how many. After qn_choose_kernels. */
-int32_t qn_flip_values(qn_unit *u);
+/* -- layout.c: layouts of values, for the jobs, u->flipped, u->padded. After qn_choose_kernels. */
+void qn_decide_layouts(qn_unit *u);
 
 /* -- awake.c: the layers that are to keep AMX's tile unit awake; how many. After qn_choose_kernels. */
 int32_t qn_keep_awake(qn_unit *u);
 
-/* -- wishes.c: the ops' `needs`, `overlap` and `lead` as the jobs and panels have them, and a plan that
- * keeps to them. */
+/* -- wishes.c: the ops' `needs`, `overlap` and `lead` as the jobs and panels have them, their results'
+ * margins, and a plan that keeps to them. */
 qn_status qn_plan_wishes(qn_unit *u) QN_MUST_CHECK;
 
 /* -- weights.c: where constants are, in the object and when the model runs. */
@@ -230,7 +241,7 @@ struct qn_unit {
   LLVMModuleRef module;
   LLVMTypeRef i8, i32, size, real, pointer, nothing;
   LLVMValueRef blob;    /* the weights: without content until the code has been optimised */
-  int32_t flipped; /* values that are stored as unsigned bytes */
+  int32_t flipped, padded; /* values that are stored so: qn_object */
   const char **kernels; /* per op: the name of the function that computes it */
   const char *failure;  /* LLVM's first error, or NULL */
   struct qn_frame *frames; /* what the last emission said of stack frames */

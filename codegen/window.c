@@ -50,13 +50,24 @@ bool qn_is_unpadded(const qn_padded *p) {
 
 int64_t qn_padded_elems(const qn_padded *p) { return (int64_t)p->rows * p->row_elems; }
 
+qn_pitch qn_pitch_of(const qn_margin *m, int32_t height, int32_t width, int32_t channels) {
+  int64_t row = (int64_t)(m->left + width + m->right) * channels;
+  return (qn_pitch){row, row * (m->top + height + m->bottom),
+                    row * m->top + (int64_t)m->left * channels};
+}
+
 /* ------------------------------------------------------------------ images */
 
 qn_images qn_begin_images(qn_build *b, const qn_window *g, int32_t elem_bytes,
                           LLVMValueRef *x_and_y) {
   int64_t x_bytes = (int64_t)elem_bytes * g->in_h * g->in_w * g->in_c;
   int64_t y_bytes = (int64_t)elem_bytes * g->out_h * g->out_w * g->out_c;
-  qn_images images = {.loop = qn_begin_loop(b, g->batch, NULL, 0)};
+  return qn_begin_pitched_images(b, g->batch, x_bytes, y_bytes, x_and_y);
+}
+
+qn_images qn_begin_pitched_images(qn_build *b, int32_t count, int64_t x_bytes, int64_t y_bytes,
+                                  LLVMValueRef *x_and_y) {
+  qn_images images = {.loop = qn_begin_loop(b, count, NULL, 0)};
   images.x = qn_at_index(b, x_and_y[0], qn_times(b, images.loop.index, x_bytes));
   images.y = qn_at_index(b, x_and_y[1], qn_times(b, images.loop.index, y_bytes));
   return images;

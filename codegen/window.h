@@ -31,6 +31,13 @@ int64_t qn_window_lead(const qn_window *g, int32_t again);
 /* The same of one that reads all of an image before it writes any of the image's results. */
 int64_t qn_image_lead(const qn_window *g);
 
+/* Where rows are that have a margin around their image: bytes from row to row and from image to
+ * image of elements of a byte, and from the image's first byte to its first pixel. */
+typedef struct {
+  int64_t row, image, first;
+} qn_pitch;
+qn_pitch qn_pitch_of(const qn_margin *m, int32_t height, int32_t width, int32_t channels);
+
 /* One round per image of the batch: its first element in x and in y, whose elements take so many
  * bytes. */
 typedef struct {
@@ -39,6 +46,9 @@ typedef struct {
 } qn_images;
 qn_images qn_begin_images(qn_build *b, const qn_window *g, int32_t elem_bytes,
                           LLVMValueRef *x_and_y);
+/* The same of `count` images that are so many bytes apart. */
+qn_images qn_begin_pitched_images(qn_build *b, int32_t count, int64_t x_bytes, int64_t y_bytes,
+                                  LLVMValueRef *x_and_y);
 void qn_end_images(qn_build *b, qn_images *images);
 
 /* How elements get into the copy. Both may write beyond the end, what the next call overwrites:

@@ -1,5 +1,6 @@
 /* What the kernels chosen for a function's ops want of memory -> the ops, and a memory plan that
- * gives it: scratch while they run, and whether their results may overlap operands.
+ * gives it: scratch while they run, whether their results may overlap operands, and the margins
+ * that these have.
  *
  * Other kernels were chosen when the plan at hand was made, or none yet. If they want something
  * else, the memory is planned again; whoever brings a plan of their own has it checked. */
@@ -10,6 +11,14 @@ static int64_t needs_of(const qn_unit *u, int number) {
   const qn_panels *panels = u->panels[number];
   if (panels && !panels->by_init) return qn_panel_scratch_of(u, panels).bytes;
   return u->jobs[number] ? u->jobs[number]->scratch_bytes : -1;
+}
+
+/* Whether it was another. */
+static bool set_margin(qn_value *v, const qn_job *job) {
+  qn_margin margin = job && job->y_layout ? job->y_layout->margin : (qn_margin){0};
+  bool changed = !qn_same_rows(&v->margin, &margin) || v->margin.beyond != margin.beyond;
+  v->margin = margin;
+  return changed;
 }
 
 /* Whether any op was otherwise. */
@@ -24,6 +33,7 @@ static bool set_wishes(qn_unit *u) {
     op->overlap = overlap;
     op->lead = lead;
     op->needs = needs;
+    changed |= set_margin(op->out, job);
   }
   return changed;
 }

@@ -274,3 +274,36 @@ void qn_fill_activations(qn_build *b, const qn_isa *isa, LLVMValueRef to, int va
   LLVMValueRef pair = qn_splat_i32(b, (value & 0xffff) * 0x10001ll, isa->lanes);
   each_vector(b, isa, to, 2, NULL, count, pair, false);
 }
+
+/* ------------------------------------------------------------------ margins */
+
+/* Exactly so many bytes. */
+static void fill_gap(qn_build *b, const qn_isa *isa, LLVMValueRef to, int value, int64_t bytes) {
+  int64_t some = qn_vector_bytes(isa), whole = bytes / some, done = whole * some;
+  if (whole > 0) {
+    qn_loop l = qn_begin_loop(b, whole, NULL, 0);
+    qn_write(b, qn_splat_i8(b, value, (int)some), qn_at_index(b, to, qn_times(b, l.index, some)),
+             1);
+    qn_end_loop(b, &l);
+  }
+  for (int64_t part = some / 2; part > 0; part /= 2) {
+    if (!((bytes - done) & part)) continue;
+    qn_write(b, qn_splat_i8(b, value, (int)part), qn_at(b, to, done), 1);
+    done += part;
+  }
+}
+
+void qn_fill_margin(qn_build *b, const qn_isa *isa, const qn_margin *m, int32_t height,
+                    int64_t row_bytes, int32_t channels, int value, LLVMValueRef y) {
+  int64_t gap = (int64_t)(m->left + m->right) * channels, pitch = row_bytes + gap;
+  int64_t before = m->top * pitch + (int64_t)m->left * channels;
+  int64_t after = m->bottom * pitch + (int64_t)m->right * channels;
+  if (before > 0) fill_gap(b, isa, y, value, before);
+  LLVMValueRef end = qn_at(b, y, before + row_bytes); /* of the first row */
+  if (gap > 0 && height > 1) {
+    qn_loop l = qn_begin_loop(b, height - 1, NULL, 0);
+    fill_gap(b, isa, qn_at_index(b, end, qn_times(b, l.index, pitch)), value, gap);
+    qn_end_loop(b, &l);
+  }
+  if (after > 0) fill_gap(b, isa, qn_at(b, end, (height - 1) * pitch), value, after);
+}

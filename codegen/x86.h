@@ -77,4 +77,8 @@ void qn_fill_activations(qn_build *b, const qn_isa *isa, LLVMValueRef to, int va
 /* Writes `bytes` bytes of that value and up to 63 more. */
 void qn_fill(qn_build *b, const qn_isa *isa, LLVMValueRef to, int value, int64_t bytes);
 
+/* Writes that value all over an image's margin, and nothing else; the margin begins at y. */
+void qn_fill_margin(qn_build *b, const qn_isa *isa, const qn_margin *m, int32_t height,
+                    int64_t row_bytes, int32_t channels, int value, LLVMValueRef y);
+
 #endif

@@ -75,7 +75,7 @@ static void find_lives(qn_arena *a, schedule *s) {
 }
 
 static bool overlap(const qn_value *a, const qn_value *b) {
-  return a->offset < b->offset + qn_bytes(&b->type) && b->offset < a->offset + qn_bytes(&a->type);
+  return a->offset < b->offset + qn_room(b) && b->offset < a->offset + qn_room(a);
 }
 
 /* A result that overlaps an operand that dies here counts from the next step on. */
@@ -96,7 +96,7 @@ static const qn_op *find_peak(qn_arena *a, const schedule *s, int32_t *out_step)
   for (const qn_op *op = s->f->first; op; op = op->next, step++) {
     const life *own = life_of(s, op->out);
     if (!own || own->value != op->out) continue;
-    int64_t bytes = rounded(qn_bytes(&own->value->type));
+    int64_t bytes = rounded(qn_room(own->value));
     int32_t from = counted_from(s, op, step);
     if (from > own->last) continue;
     change[from] += bytes;
@@ -126,7 +126,7 @@ static void note_live(qn_module *m, const schedule *s, const qn_op *peak, int32_
     const life *l = &s->lives[i];
     if (!l->value || l->first > step || l->last < step) continue;
     text = qn_format(a, "%s%s'%s' %s %" PRId64, text, *text ? ", " : "", l->value->name,
-                     plain_type(a, &l->value->type), qn_bytes(&l->value->type));
+                     plain_type(a, &l->value->type), qn_room(l->value));
   }
   if (scratch_of(peak))
     text = qn_format(a, "%s%sscratch %" PRId64, text, *text ? ", " : "", scratch_of(peak));

@@ -108,6 +108,7 @@ static void print_totals(const char *path, const qn_func *f, const qn_object *o)
   if (o->split_bytes) printf("; weights memory %" PRId64, o->split_bytes);
   printf("; stack at most %" PRId64 "\n", o->stack_bytes);
   if (o->flipped) printf("values stored as unsigned bytes: %" PRId32 "\n", o->flipped);
+  if (o->padded) printf("of these, with padding around them: %" PRId32 "\n", o->padded);
 }
 
 /* Why layers are not streamed that should be. */

@@ -194,6 +194,12 @@ typedef enum {
 
 typedef enum { QN_CONST, QN_PARAM, QN_RESULT } qn_value_kind;
 
+/* Room around a value's pixels in memory (dimensions 1 and 2 of 4), and behind the last. */
+typedef struct {
+  int32_t top, left, bottom, right; /* pixels */
+  int32_t beyond;                   /* bytes that are read, and mean nothing */
+} qn_margin;
+
 struct qn_value {
   const char *name; /* without % or @; unique among the module's constants or the function's values */
   qn_value_kind kind;
@@ -201,6 +207,7 @@ struct qn_value {
   bool has_range;
   float range[2];   /* observed real values */
   int64_t offset;   /* plan-memory: byte offset in memory; -1: not placed */
+  qn_margin margin; /* for plan-memory: what the kernels that write and read it want */
   qn_op *def;       /* of a result */
   const void *data; /* of a constant: dense, little endian; i4 packed */
   qn_loc loc;
@@ -448,6 +455,9 @@ typedef struct {
  * that is not placed in output i (a constant, a parameter, or returned twice) is copied at the end. */
 qn_place qn_place_of(const qn_func *f, const qn_value *v);
 bool qn_same_place(const qn_place *a, const qn_place *b);
+/* The bytes that a value takes in memory: qn_bytes of its type, and its margin. */
+int64_t qn_room(const qn_value *v);
+bool qn_same_rows(const qn_margin *a, const qn_margin *b); /* but for what is beyond */
 int64_t qn_memory_bytes(const qn_func *f); /* of a planned function: end of the highest place */
 /* The scratch that op needs while it runs, by op->needs or by call, which is op's, bound. */
 enum { QN_SCRATCH_ALIGN = 64, QN_RUNTIME_SCRATCH_ALIGN = 16 };

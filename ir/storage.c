@@ -64,12 +64,25 @@ bool qn_same_place(const qn_place *a, const qn_place *b) {
   return a->kind == b->kind && a->index == b->index && a->value == b->value;
 }
 
+int64_t qn_room(const qn_value *v) {
+  const qn_margin *m = &v->margin;
+  const qn_type *t = &v->type;
+  int64_t bytes = qn_bytes(t);
+  if (m->top + m->left + m->bottom + m->right > 0)
+    bytes = bytes / ((int64_t)t->dim[1] * t->dim[2]) * (t->dim[1] + m->top + m->bottom) *
+            (t->dim[2] + m->left + m->right);
+  return bytes + m->beyond;
+}
+
+bool qn_same_rows(const qn_margin *a, const qn_margin *b) {
+  return a->top == b->top && a->left == b->left && a->bottom == b->bottom && a->right == b->right;
+}
+
 int64_t qn_memory_bytes(const qn_func *f) {
   int64_t end = 0;
   for (const qn_op *op = f->first; op; op = op->next) {
     const qn_value *v = op->out;
-    if (!is_view(v) && v->offset >= 0 && v->offset + qn_bytes(&v->type) > end)
-      end = v->offset + qn_bytes(&v->type);
+    if (!is_view(v) && v->offset >= 0 && v->offset + qn_room(v) > end) end = v->offset + qn_room(v);
     if (op->scratch < 0) continue;
     qn_call call;
     qn_bind(op, &call);
@@ -85,7 +98,8 @@ qn_scratch qn_scratch_of(const qn_op *op, const qn_call *call) {
 }
 
 bool qn_may_overlap(const qn_op *op, const qn_call *call, int i, int64_t y, int64_t x) {
-  if (call->in_place[i] && x == y) return true;
+  if (call->in_place[i] && x == y && qn_same_rows(&op->in[i]->margin, &op->out->margin))
+    return true;
   if (i > 0) return false;
   return op->overlap == QN_IN_PLACE ? x == y : op->overlap == QN_AHEAD && x - y >= op->lead;
 }
@@ -259,7 +273,7 @@ static qn_status check_op(sweep *c, const qn_op *op, int32_t now, int32_t last) 
   qn_call call;
   qn_bind(op, &call);
   const qn_value *y = op->out;
-  int64_t bytes = qn_bytes(&y->type);
+  int64_t bytes = qn_room(y);
   bool in_memory = tenant_of(c, y) == y;
   if (in_memory && y->offset < 0)
     FAIL(op->loc, "'%%%s' has no offset in memory, others have", y->name);

@@ -115,7 +115,7 @@ static int32_t block_for_result(plan *p, const qn_numbering *n, const int32_t *l
   qn_bind(op, &call);
   int32_t last = last_steps[qn_number_of(n, op->out)];
   int32_t testator = find_testator(p, n, last_steps, op, &call, step, 0);
-  int64_t bytes = round_up(qn_bytes(&op->out->type)), lead = round_up(op->lead);
+  int64_t bytes = round_up(qn_room(op->out)), lead = round_up(op->lead);
   if (testator >= 0 && bytes == p->blocks[testator].bytes) {
     p->blocks[testator].last = last;
     return testator;

@@ -5,12 +5,14 @@ random_networks.py SEED COUNT QUERN_COMMAND...
 
 Writes COUNT models mN.qn of 3 to 14 operations into the current folder, their inputs mN.in and the evaluator's answers
 mN.want, for everywhere.sh.
+
+random_networks.py SEED COUNT --only NAME,NAME... QUERN_COMMAND...   only of these operations (functions below).
 """
 import math
 import random
 import sys
 
-from random_layers import Model, noise, out_dims, rescaling, write_files
+from random_layers import Model, noise, out_dims, pad_text, rescaling, write_files
 
 MOST_ELEMENTS = 6000
 
@@ -75,6 +77,17 @@ def conv(n, x):
 
 def depthwise(n, x):
     convolution(n, x, True)
+
+
+def padded(n, x):
+    """A convolution whose window is larger than a pixel, mostly of as many channels."""
+    size, stride = n.rng.choice([[3, 3], [3, 3], [3, 3], [2, 5], [4, 1]]), n.rng.choice([[1, 1], [1, 1], [2, 2], [1, 2]])
+    c, o = x.dims[3], n.rng.choice([x.dims[3]] * 3 + [n.rng.randint(1, 40)])
+    padding, sides = pad_text(n.rng, x.dims[1:3], size, [1, 1]) if n.rng.random() < 0.3 else ("same", None)
+    w = n.weights(n.rng, [o, *size, c])
+    bias, gains, zero, text = rescaling(n.rng, n, size[0] * size[1] * c, o)
+    dims = [x.dims[0], *out_dims(x.dims[1:3], size, stride, [1, 1], sides), o]
+    n.add(f"qconv2d {x.name}, {w}, {bias}, {', '.join(gains)} stride={text_of(stride)} padding={padding} {text}", dims, zero)
 
 
 def total(n, x):
@@ -146,12 +159,14 @@ OPERATIONS = [conv, conv, conv, depthwise, depthwise, total, total, product, poo
 
 
 def main():
-    rng, count, command = random.Random(int(sys.argv[1])), int(sys.argv[2]), sys.argv[3:]
+    rng, count, command, choices = random.Random(int(sys.argv[1])), int(sys.argv[2]), sys.argv[3:], OPERATIONS
+    if command[0] == "--only":
+        choices, command = [globals()[name] for name in command[1].split(",")], command[2:]
     for i in range(count):
         network, operations = Network(f"m{i}", rng), rng.randint(3, 14)
         while len(network.ops) < operations:
             values = network.values[-3:] if rng.random() < 0.8 else network.values
-            rng.choice(OPERATIONS)(network, rng.choice(values))
+            rng.choice(choices)(network, rng.choice(values))
         network.return_some()
         write_files(network, command)
 
