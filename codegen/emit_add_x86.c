@@ -1,16 +1,15 @@
-/* add_x86: sums and differences of two int8 tensors of equal shape on x86, four vectors at a time,
- * by two float multiply-adds per result that are proven equal to the contract (rescale_add.c).
- * Where no proof is found (factors whose sums come close to ties, which the contract's first
- * rounding then decides), and there are products of 64 bits, by the contract tflite itself. */
+/* add_x86: sums and differences of two int8 tensors on x86, by two float multiply-adds per result
+ * that are proven equal to the contract (rescale_add.c). Where no proof is found (factors whose
+ * sums come close to ties, which the contract's first rounding then decides), and there are
+ * products of 64 bits, by the contract tflite itself. */
 #include <string.h>
-#include "x86.h"
-
-enum { AWAKE_ROUNDS = 16 }; /* in which AMX stays awake: 250 cycles */
+#include "elementwise_x86.h"
 
 typedef struct {
   qn_isa isa;
   qn_clamping clamping;
-  int32_t count, in_integers;
+  qn_x86_walk walk;
+  int32_t in_integers;
   qn_add_numbers numbers;
   int32_t awake; /* qn_job */
   /* in_integers: */
@@ -37,17 +36,16 @@ static bool take_integers(qn_unit *u, const qn_add_i8_params *p, add_shape *s) {
 bool qn_take_add_x86(qn_unit *u, const qn_call *call, qn_job *job) {
   qn_add_i8_params p;
   memcpy(&p, call->params, sizeof p);
-  if (!qn_is_dense_walk(&p.walk) || qn_constant(u, call->in[0]) || qn_constant(u, call->in[1]))
-    return false;
+  if (qn_constant(u, call->in[0]) || qn_constant(u, call->in[1])) return false;
   add_shape *s = qn_alloc(&u->m->arena, sizeof *s);
+  if (!qn_plan_walk(&p.walk, &s->walk)) return false;
   s->isa = qn_isa_of(u);
   if (!qn_prove_add(&p, s->isa.fused, &s->numbers)) {
     s->numbers = (qn_add_numbers){0};
     if (!take_integers(u, &p, s)) return false;
   }
   s->clamping = (qn_clamping){.zero = p.y_zero, .low = p.low, .high = p.high};
-  s->count = p.walk.dim[QN_KERNEL_RANK - 1];
-  job->awake = &s->awake;
+  job->awake = qn_is_one_row(&s->walk) ? &s->awake : NULL;
   job->shape = s;
   job->shape_bytes = sizeof *s;
   return true;
@@ -55,11 +53,6 @@ bool qn_take_add_x86(qn_unit *u, const qn_call *call, qn_job *job) {
 
 static LLVMValueRef splat(qn_build *b, const qn_isa *isa, float x) {
   return qn_broadcast_value(b, LLVMConstReal(b->u->real, (double)x), isa->lanes);
-}
-
-/* A vector of stored values, or of the first `count`. */
-static LLVMValueRef read_lanes(qn_build *b, const qn_isa *isa, LLVMValueRef x, int count) {
-  return LLVMBuildSExt(b->b, qn_read_bytes(b, x, isa->lanes, count), qn_lanes_of(b, isa), "");
 }
 
 static LLVMValueRef multiply_add(qn_build *b, const qn_isa *isa, LLVMValueRef x, float scale,
@@ -94,55 +87,17 @@ static LLVMValueRef add_integers(qn_build *b, const add_shape *s, LLVMValueRef x
                       "");
 }
 
-static LLVMValueRef add_lanes(qn_build *b, const add_shape *s, LLVMValueRef x, LLVMValueRef z) {
-  if (s->in_integers) return add_integers(b, s, x, z);
+static LLVMValueRef add_lanes(qn_build *b, const void *of, const LLVMValueRef *operands) {
+  const add_shape *s = of;
   const qn_isa *isa = &s->isa;
+  if (s->in_integers) return add_integers(b, s, operands[0], operands[1]);
   LLVMValueRef offset = splat(b, isa, s->numbers.offset);
-  LLVMValueRef rest = multiply_add(b, isa, z, s->numbers.b_scale, offset);
-  return qn_round_lanes(b, isa, multiply_add(b, isa, x, s->numbers.a_scale, rest));
+  LLVMValueRef rest = multiply_add(b, isa, operands[1], s->numbers.b_scale, offset);
+  return qn_round_lanes(b, isa, multiply_add(b, isa, operands[0], s->numbers.a_scale, rest));
 }
 
-/* Up to four vectors. */
-static void add_some(qn_build *b, const add_shape *s, LLVMValueRef *at, int count) {
-  const qn_isa *isa = &s->isa;
-  LLVMValueRef four[QN_MOST_GROUP];
-  int vectors = 0;
-  for (int i = 0; i < count; i += isa->lanes) {
-    int some = count - i < isa->lanes ? count - i : isa->lanes;
-    four[vectors++] = add_lanes(b, s, read_lanes(b, isa, qn_at(b, at[0], i), some),
-                                read_lanes(b, isa, qn_at(b, at[1], i), some));
-  }
-  LLVMValueRef bytes = qn_narrow(b, isa, &s->clamping, four, vectors, false);
-  qn_store_part(b, isa, bytes, 0, at[2], count);
-}
-
-/* `times` times `together` vectors of results, from byte `first` on. */
-static void add_rounds(qn_build *b, const add_shape *s, const LLVMValueRef *arguments,
-                       int64_t first, int32_t times, int32_t together) {
-  int32_t round = qn_vector_bytes(&s->isa);
-  LLVMValueRef at[3];
-  if (times == 0 || together == 0) return;
-  qn_loop l = qn_begin_loop(b, times, NULL, 0);
-  qn_stay_awake(b);
-  LLVMValueRef some = qn_times(b, l.index, (int64_t)together * round);
-  qn_loop each = qn_begin_loop(b, together, NULL, 0);
-  LLVMValueRef start = qn_times(b, each.index, round);
-  if (times > 1) start = LLVMBuildAdd(b->b, some, start, "");
-  for (int i = 0; i < 3; i++) at[i] = qn_at_index(b, qn_at(b, arguments[i], first), start);
-  add_some(b, s, at, round);
-  qn_end_loop(b, &each);
-  qn_end_loop(b, &l);
-}
-
-/* arguments: a, b, y; y may be either operand. */
+/* arguments: a, b, y; y may be either operand that does not repeat. */
 void qn_emit_add_x86(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   const add_shape *s = job->shape;
-  int32_t round = qn_vector_bytes(&s->isa), whole = s->count / round, rest = s->count % round;
-  int32_t together = b->awake && whole > AWAKE_ROUNDS ? AWAKE_ROUNDS : whole;
-  int32_t times = together ? whole / together : 0;
-  LLVMValueRef at[3];
-  add_rounds(b, s, arguments, 0, times, together);
-  add_rounds(b, s, arguments, (int64_t)times * together * round, 1, whole - times * together);
-  for (int i = 0; i < 3; i++) at[i] = qn_at(b, arguments[i], (int64_t)whole * round);
-  if (rest > 0) add_some(b, s, at, rest);
+  qn_emit_elementwise(b, &s->isa, &s->clamping, &s->walk, 2, add_lanes, s, arguments);
 }

@@ -14,6 +14,8 @@ random_layers.py SEED COUNT --few ...   weights of 15 different values, which ar
 
 random_layers.py SEED COUNT --only pools QUERN_COMMAND...   only averages and maxima over windows.
 
+random_layers.py SEED COUNT --only elementwise QUERN_COMMAND...   only sums, products and changes of scale.
+
 random_layers.py SEED COUNT [--only KIND] --files QUERN_COMMAND...   writes the models (mN.qn), the inputs as raw bytes
 (mN.in) and the evaluator's answers (mN.want), for everywhere.sh.
 random_layers.py SEED COUNT [--only rows] --chains QUERN_COMMAND...   the same of layers that follow each other, as in networks:
@@ -273,6 +275,42 @@ def pool_op(rng, model):
     model.results.append((f"%y{index}", y_type))
 
 
+def split(real, contract):
+    """Multiplier and shift."""
+    if contract == "mulhi":
+        return (int(real * 2**32), 0) if real < 0.5 else (int(real * 2**31), -1)
+    fraction, exponent = math.frexp(real)
+    return int(fraction * (2**31 - 1)), -exponent
+
+
+def factors(rng, op, contract):
+    """What scales an elementwise operation, as attributes."""
+    if op in ("qadd", "qsub"):
+        reals = [rng.choice([0.5, rng.uniform(0.1, 0.99)]), rng.choice([0.5, rng.uniform(0.1, 0.99)]), rng.uniform(0.3, 1.9) * 2**-20]
+        muls, shrs = zip(*(split(real, contract) for real in reals))
+        whole = f"mul=[{','.join(map(str, muls))}] shr=[{','.join(map(str, shrs))}] left_shift=20"
+        return f"scale=[{reals[0]:.9g},{reals[1]:.9g}]" if contract == "float" else whole
+    real = rng.uniform(0.3, 3) / 128 if op == "qmul" else rng.uniform(0.1, 1.4 if contract == "tflite" else 0.99)
+    return f"scale={real:.9g}" if contract == "float" else "mul={} shr={}".format(*split(real, contract))
+
+
+def elementwise_op(rng, model):
+    """A sum, a difference or a product, of which an operand may repeat along some dims, or a change of scale."""
+    op, contract = rng.choice(["qadd", "qsub", "qmul", "qmul", "requantize"]), rng.choice(["tflite"] * 4 + ["single", "mulhi", "float"])
+    dims = [rng.randint(1, 3), rng.randint(1, 9), rng.randint(1, 9), channels(rng)]
+    other = rng.choice([dims, [rng.choice([1, n]) for n in dims], [dims[0], 1, 1, dims[3]]])
+    names = []
+    for shape in [dims] if op == "requantize" else rng.choice([[dims, other], [other, dims]]):
+        names.append(f"%x{len(model.params)}")
+        model.params.append(f"{names[-1]} : i8[{','.join(map(str, shape))}] q(0.5, {rng.choice([-128, 0, rng.randint(-128, 127)])})")
+        model.inputs.append((shape, noise(rng, math.prod(shape))))
+    zero = rng.randint(-128, 127)
+    low, high = rng.choice([(-128, 127), (zero, 127), (-100, 100)])
+    y_type = f"i8[{','.join(map(str, dims))}] q(0.25, {zero})"
+    model.ops.append(f"%y{len(model.ops)} = {op} {', '.join(names)} {factors(rng, op, contract)} clamp=[{low},{high}] contract={contract} : {y_type}")
+    model.results.append((f"%y{len(model.ops) - 1}", y_type))
+
+
 def run(model, command, form, extra):
     """Writes what the command answers to NAME.FORMi.npy."""
     inputs = [word for i in range(len(model.inputs)) for word in ("-i", f"{model.name}.in{i}.npy")]
@@ -320,6 +358,8 @@ def main():
                 add_op(rng, model)
             elif kind == "pools":
                 pool_op(rng, model)
+            elif kind == "elementwise":
+                elementwise_op(rng, model)
             elif kind == "dense":
                 dense_op(rng, model)
             else:
