@@ -383,6 +383,8 @@ static qn_status read_output(qn_onnx *r, qn_pb_bytes message) {
 
 /* ------------------------------------------------------------------ the graph */
 
+static bool is_unused(const qn_onnx_tensor *t) { return !t || (t->uses == 0 && !t->is_output); }
+
 /* Leaves out operands and results at the end that have no name. */
 static void trim(qn_onnx_tensor *const *at, int *count) {
   while (*count > 0 && !at[*count - 1]) --*count;
@@ -406,6 +408,8 @@ static qn_status read_node(qn_onnx_node *n) {
   if (!n->row) return qn_onnx_error(n, "not supported");
   trim(n->in, &n->in_count);
   trim(n->out, &n->out_count);
+  while (n->out_count > 1 && n->row->results == 1 && is_unused(n->out[n->out_count - 1]))
+    n->out_count--;
   int least = n->row->least, most = n->row->most, results = n->row->results;
   if (n->in_count < least || n->in_count > most)
     return qn_onnx_error(n, "takes %d%s operands, got %d", least,
@@ -416,7 +420,9 @@ static qn_status read_node(qn_onnx_node *n) {
                          results == 1 ? " is" : qn_format(&r->m->arena, " to %d are", results));
   QN_TRY(check_operands(n));
   QN_TRY(qn_onnx_check_attrs(n));
-  QN_TRY(n->row->read(n));
+  bool done;
+  QN_TRY(qn_onnx_fold_ints(n, &done));
+  if (!done) QN_TRY(n->row->read(n));
   return r->pb.status;
 }
 

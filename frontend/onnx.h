@@ -1,6 +1,7 @@
 /* What the ONNX reader's files share: onnx.c (the file: opsets, names, the graph), onnx_values.c
  * (tensors as constants and values, their order of dims), onnx_attrs.c (nodes' attributes and
- * messages) and the operators: onnx_windows.c, onnx_arithmetic.c, onnx_moves.c, onnx_quant.c.
+ * messages) and the operators: onnx_windows.c, onnx_arithmetic.c, onnx_moves.c, onnx_blocks.c,
+ * onnx_shapes.c, onnx_quant.c.
  *
  * ONNX has channels in dim 1, the IR in the last one. A tensor's `dim` is ONNX's; its values may be
  * in either order, or both: an operator asks for the order that it needs (qn_onnx_take), and only
@@ -19,7 +20,8 @@ enum {
   QN_ONNX_UINT8 = 2,
   QN_ONNX_INT8 = 3,
   QN_ONNX_INT32 = 6,
-  QN_ONNX_INT64 = 7
+  QN_ONNX_INT64 = 7,
+  QN_ONNX_BOOL = 9
 };
 
 typedef enum {
@@ -183,6 +185,16 @@ qn_status qn_onnx_reshape(qn_onnx_node *n, const char *name, int rank, const int
                           qn_value **v) QN_MUST_CHECK;
 qn_status qn_onnx_transpose(qn_onnx_node *n, const char *name, const int32_t *perm,
                             qn_value **v) QN_MUST_CHECK;
+
+/* -- onnx_moves.c */
+/* The node's result is x with other dims. */
+qn_status qn_onnx_reshape_to(qn_onnx_node *n, qn_onnx_tensor *x, int rank, const int64_t *dim)
+    QN_MUST_CHECK;
+
+/* -- onnx_shapes.c */
+/* A node all of whose operands are constant integers, such as those that compute with shapes, is
+ * computed here; done: it was. */
+qn_status qn_onnx_fold_ints(qn_onnx_node *n, bool *done) QN_MUST_CHECK;
 
 /* -- onnx_quant.c */
 /* What a node says of how a tensor is stored: real = scales[c] * (stored - zeros[c]). */

@@ -313,6 +313,45 @@ qn_status qn_onnx_read_clip(qn_onnx_node *n) {
   return add_unary(n, &l);
 }
 
+/* Of a value and a constant number: a clip on one side. */
+qn_status qn_onnx_read_bound(qn_onnx_node *n) {
+  qn_onnx_tensor *a, *b;
+  QN_TRY(take_both(n, &a, &b));
+  int value = qn_onnx_is_const(a);
+  float number;
+  QN_TRY(qn_onnx_number(n, 1 - value, &number));
+  if (n->in[1 - value]->rank > n->in[value]->rank)
+    return qn_onnx_error(n, "the number must not have more dims than the value");
+  n->in[0] = n->in[value];
+  if (isnan(number)) return qn_onnx_error(n, "the number is no number");
+  bool is_max = strcmp(n->type, "Max") == 0;
+  qn_layer l = qn_onnx_layer(n, is_max && number == 0 ? QN_OP_relu : QN_OP_clip);
+  if (l.code == QN_OP_clip) *(is_max ? &l.a.clip.min : &l.a.clip.max) = number;
+  return add_unary(n, &l);
+}
+
+qn_status qn_onnx_read_neg(qn_onnx_node *n) {
+  qn_onnx_tensor *x;
+  float minus_one = -1;
+  QN_TRY(qn_onnx_operand(n, 0, &x));
+  qn_onnx_form form = qn_onnx_form_of(x);
+  qn_layer l = qn_onnx_layer(n, QN_OP_mul);
+  l.in_count = 2;
+  QN_TRY(qn_onnx_take(n, x, form, &l.in[0]));
+  l.in[1] = qn_onnx_add_floats(n, "sign", &minus_one, 1);
+  n->out[0]->channels = x->channels;
+  return qn_onnx_add_result(n, &l, 0, form);
+}
+
+/* With one slope for all it is a LeakyRelu. */
+qn_status qn_onnx_read_prelu(qn_onnx_node *n) {
+  qn_layer l = qn_onnx_layer(n, QN_OP_leaky_relu);
+  QN_TRY(qn_onnx_number(n, 1, &l.a.leaky_relu.alpha));
+  if (!isfinite(l.a.leaky_relu.alpha))
+    return qn_onnx_error(n, "the slope must be finite, got %g", (double)l.a.leaky_relu.alpha);
+  return add_unary(n, &l);
+}
+
 qn_status qn_onnx_read_leaky_relu(qn_onnx_node *n) {
   qn_layer l = qn_onnx_layer(n, QN_OP_leaky_relu);
   l.a.leaky_relu.alpha = 0.01f;

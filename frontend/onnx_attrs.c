@@ -22,6 +22,7 @@ const char *qn_onnx_tensor_text(qn_arena *a, const qn_onnx_tensor *t) {
 
 const char *qn_onnx_describe(const qn_onnx_node *n) {
   qn_arena *a = &n->r->m->arena;
+  if (n->message.size == 0) return qn_format(a, "%s '%s'", n->type, n->in[0]->name); /* an end */
   const char *text = "", *name = n->name[0] ? qn_format(a, " '%s'", n->name) : "";
   for (int i = 0; i < n->in_count && i <= SHOWN_TENSORS; i++) {
     const qn_onnx_tensor *t = n->in[i];

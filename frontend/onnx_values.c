@@ -28,7 +28,8 @@ static qn_status tensor_error(const qn_onnx *r, const qn_onnx_tensor *t, const c
 static int bytes_of(int code) {
   switch (code) {
   case QN_ONNX_UINT8:
-  case QN_ONNX_INT8: return 1;
+  case QN_ONNX_INT8:
+  case QN_ONNX_BOOL: return 1;
   case QN_ONNX_FLOAT:
   case QN_ONNX_INT32: return 4;
   case QN_ONNX_INT64: return 8;

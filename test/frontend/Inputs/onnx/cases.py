@@ -1,5 +1,6 @@
 """cases.py QUERN FOLDER GROUP...: the groups' cases, each a small ONNX file with a sample and NumPy's answer
-(reference.py), run by the evaluator. Prints what is wrong, and for each group how many are right.
+(reference.py), run by the evaluator. Prints what is wrong, and for each group how many are right. QUERN of - only
+writes the files.
 
 A case is a function that returns nodes, constants, inputs and expected outputs (name -> array), and may return
 the opset. Random numbers are the case's own."""
@@ -22,6 +23,7 @@ def write_case(path, case):
     opens = options.pop("open", False)
     command = options.pop("args", [])
     info = [(k, str(v.dtype), (["N"] if opens else [v.shape[0]]) + list(v.shape[1:])) for k, v in inputs.items()]
+    info += [(k, "float32", constants[k].shape) for k in options.pop("listed", [])]  # as old files do
     results = [(k, str(v.dtype), v.shape) for k, v in outputs.items()]
     with open(path + ".onnx", "wb") as f:
         f.write(model(nodes, info, results, constants, **options))
@@ -39,6 +41,8 @@ def run_case(quern, folder, name, function):
     path = os.path.join(folder, name)
     case = function(random)
     command = write_case(path, case)
+    if quern == "-":
+        return "written"
     done = subprocess.run([quern, "run", path + ".onnx", "--interpret"] + command, capture_output=True, text=True)
     if done.returncode != 0:
         return f"exit {done.returncode}: {done.stderr.strip()}"
@@ -58,9 +62,10 @@ def main():
     for group in sys.argv[3:]:
         answers = {name: run_case(quern, folder, name, f) for name, f in groups.GROUPS[group].items()}
         for name, answer in answers.items():
-            if answer != "ok":
+            if answer not in ("ok", "written"):
                 print(f"{name}: {answer}")
-        print(f"{group}: {list(answers.values()).count('ok')} of {len(answers)} right")
+        if quern != "-":
+            print(f"{group}: {list(answers.values()).count('ok')} of {len(answers)} right")
 
 
 main()

@@ -200,7 +200,8 @@ def node_order():
 
 @case
 def node_results():
-    return model([node("MaxPool", ["x"], ["y", "i"], kernel_shape=[2, 2])], [PICTURE], [Y])
+    nodes = [node("MaxPool", ["x"], ["y", "i"], kernel_shape=[2, 2]), node("Relu", ["i"], ["z"])]
+    return model(nodes, [PICTURE], [Y])
 
 
 @case
@@ -432,6 +433,41 @@ def split_sizes():
 @case
 def concat_dims():
     return model([node("Concat", ["x", "z"], ["y"], axis=0)], [X, ("z", "float32", (1, 5))], [Y])
+
+
+@case
+def gather_scattered():
+    return one("Gather", ["x", "i"], {"i": ints(0, 2)}, axis=1)
+
+
+@case
+def depth_channels():
+    return one("DepthToSpace", x=PICTURE, blocksize=2)
+
+
+@case
+def dropout_training():
+    return one("Dropout", ["x", "", "t"], {"t": np.array(True)})
+
+
+@case
+def shape_index():
+    return model([node("Shape", ["x"], ["s"]), node("Gather", ["s", "i"], ["y"])], [X], [Y], {"i": ints(2)})
+
+
+@case
+def shape_division():
+    return model([node("Shape", ["x"], ["s"]), node("Div", ["s", "z"], ["y"])], [X], [Y], {"z": ints(0)})
+
+
+@case
+def shape_returned():
+    return model([node("Shape", ["x"], ["y"])], [X], [("y", "int64", (2,))])
+
+
+@case
+def max_of_lists():
+    return one("Max", ["x", "c"], {"c": zeros(4)})
 
 
 @case

@@ -515,6 +515,16 @@ def reduce_mean_operand(random):
     return one("ReduceMean", x, x.mean(axis=(1, 2), keepdims=True), {"axes": ints(1, -1)}, opset=18)
 
 
+@case("arithmetic")
+def bounds(random):
+    x = 4 * normal(random, 2, 9)
+    nodes = [node("Max", ["x", "zero"], ["a"]), node("Max", ["low", "x"], ["b"]), node("Min", ["x", "high"], ["c"]),
+             node("Neg", ["x"], ["d"]), node("PRelu", ["x", "slope"], ["e"])]
+    c = {"zero": f32(0), "low": f32([-1.5]), "high": f32([[2]]), "slope": f32([0.25])}
+    y = {"a": np.maximum(x, 0), "b": np.maximum(x, -1.5), "c": np.minimum(x, 2), "d": -x, "e": np.where(x < 0, x / 4, x)}
+    return nodes, c, {"x": x}, {k: f32(v) for k, v in y.items()}
+
+
 # ---------------------------------------------------------------- moves
 
 
@@ -665,3 +675,58 @@ def output_used_on(random):
     x, k, v, nodes = after_conv(random, [node("Relu", ["v"], ["r"]), node("Conv", ["r", "k2"], ["y"])])
     k2 = normal(random, 2, 3, 1, 1)
     return nodes, {"k": k, "k2": k2}, {"x": x}, {"v": v, "r": np.maximum(v, 0), "y": f32(conv(np.maximum(v, 0), k2))}
+
+
+@case("moves")
+def gathers(random):
+    x, k, v, nodes = after_conv(random, [
+        node("Gather", ["v", "two"], ["a"], axis=1), node("Gather", ["v", "list"], ["b"], axis=-1),
+        node("Gather", ["x", "last"], ["c"])])
+    c = {"k": k, "two": np.array(2, np.int64), "list": ints(1, 2, 3), "last": ints(-1)}
+    return nodes, c, {"x": x}, {"a": v[:, 2], "b": v[..., 1:4], "c": x}
+
+
+@case("moves")
+def depth_to_space(random):
+    x, k, v, nodes = after_conv(random, [
+        node("DepthToSpace", ["v"], ["a"], blocksize=2), node("DepthToSpace", ["v"], ["b"], blocksize=2, mode="CRD"),
+        node("SpaceToDepth", ["v"], ["c"], blocksize=2)], channels=8)
+    dcr = v.reshape(1, 2, 2, 2, 4, 6).transpose(0, 3, 4, 1, 5, 2).reshape(1, 2, 8, 12)
+    crd = v.reshape(1, 2, 2, 2, 4, 6).transpose(0, 1, 4, 2, 5, 3).reshape(1, 2, 8, 12)
+    depth = v.reshape(1, 8, 2, 2, 3, 2).transpose(0, 3, 5, 1, 2, 4).reshape(1, 32, 2, 3)
+    return nodes, {"k": k}, {"x": x}, {"a": dcr, "b": crd, "c": depth}
+
+
+@case("moves")
+def shape_arithmetic(random):
+    """As exporters write x.view(x.size(0), -1): the shape is computed in the graph."""
+    x, k, v, nodes = after_conv(random, [
+        node("Shape", ["v"], ["s"]), node("Gather", ["s", "zero"], ["n"]), node("Unsqueeze", ["n", "first"], ["l"]),
+        node("Concat", ["l", "rest"], ["t"], axis=0), node("Reshape", ["v", "t"], ["a"])])
+    return nodes, {"k": k, "zero": np.array(0, np.int64), "first": ints(0), "rest": ints(-1)}, {"x": x}, {"a": v.reshape(1, -1)}
+
+
+@case("moves")
+def shape_products(random):
+    """The spatial dims from a slice of the shape, halved, summed and cast."""
+    x, k, v, nodes = after_conv(random, [
+        node("Shape", ["v"], ["s"]), node("Slice", ["s", "two", "end"], ["hw"]), node("Cast", ["hw"], ["i"], to=6),
+        node("Div", ["i", "half"], ["h"]), node("Mul", ["h", "half"], ["d"]), node("Sub", ["d", "half"], ["e"]),
+        node("Add", ["e", "half"], ["f"]), node("Cast", ["f"], ["g"], to=7), node("Concat", ["front", "g"], ["t"], axis=0),
+        node("Reshape", ["v", "t"], ["y"])])
+    c = {"k": k, "two": ints(2), "end": ints(2**62), "half": np.array([2, 2], np.int32), "front": ints(3, 1)}
+    return nodes, c, {"x": x}, {"y": v.reshape(3, 1, 4, 6)}
+
+
+@case("moves")
+def results_left_out(random):
+    """Results that nothing reads may be there."""
+    x = normal(random, 1, 2, 4, 4)
+    nodes = [node("MaxPool", ["x"], ["a", "indices"], kernel_shape=[2, 2]), node("Dropout", ["a", "", "no"], ["y", "mask"])]
+    return nodes, {"no": np.array(False)}, {"x": x}, {"y": f32(pool(x, [2, 2], "max"))}
+
+
+@case("moves")
+def constants_listed_as_inputs(random):
+    x, w = normal(random, 2, 3), normal(random, 3, 2)
+    return [node("MatMul", ["x", "w"], ["y"])], {"w": w}, {"x": x}, {"y": x @ w}, {"listed": ["w"]}
