@@ -83,6 +83,10 @@ static scaling scaling_of(const qn_op *op) {
   return s;
 }
 
+/* These, in the parameters of a kernel. */
+#define SCALED_BY(s)                                                                               \
+  .low = (s).low, .high = (s).high, .contract = (s).contract, .mul = (s).mul, .shr = (s).shr
+
 /* ------------------------------------------------------------------ walks */
 
 static qn_broadcast broadcast_of(const qn_op *op) {
@@ -136,16 +140,6 @@ static void bind_float_window(const qn_op *op, qn_call *c, qn_kernel kernel) {
   set_call(c, kernel, &p);
 }
 
-static void bind_conv(const qn_op *op, qn_call *c) {
-  bind_float_window(op, c, BY_WEIGHTS(op, conv2d));
-}
-static void bind_depthwise(const qn_op *op, qn_call *c) {
-  bind_float_window(op, c, BY_WEIGHTS(op, depthwise));
-}
-static void bind_dense(const qn_op *op, qn_call *c) {
-  bind_float_window(op, c, BY_WEIGHTS(op, conv2d));
-}
-
 static void bind_int_window(const qn_op *op, qn_call *c, qn_kernel kernel) {
   const int32_t *clamp = qn_attr_of(op, "clamp");
   qn_conv_i8_params p = {.g = qn_window_of(op),
@@ -158,16 +152,6 @@ static void bind_int_window(const qn_op *op, qn_call *c, qn_kernel kernel) {
                          .long_sums = type_of(op, 2)->elem == QN_i64};
   p.y_c = p.g.out_c;
   set_call(c, kernel, &p);
-}
-
-static void bind_qconv(const qn_op *op, qn_call *c) {
-  bind_int_window(op, c, BY_WIDTH(op, conv2d));
-}
-static void bind_qdepthwise(const qn_op *op, qn_call *c) {
-  bind_int_window(op, c, BY_WIDTH(op, depthwise));
-}
-static void bind_qdense(const qn_op *op, qn_call *c) {
-  bind_int_window(op, c, BY_WIDTH(op, conv2d));
 }
 
 /* in[3]: the weights' scales, where there are several. */
@@ -184,12 +168,14 @@ static void bind_dynamic(const qn_op *op, qn_call *c, qn_kernel kernel) {
   c->in[3] = q->scales;
 }
 
-static void bind_dynamic_conv(const qn_op *op, qn_call *c) {
-  bind_dynamic(op, c, QN_KERNEL_conv2d_dynamic);
-}
-static void bind_dynamic_depthwise(const qn_op *op, qn_call *c) {
-  bind_dynamic(op, c, QN_KERNEL_depthwise_dynamic);
-}
+#define WINDOW(name, bind, kernel)                                                                 \
+  static void bind_##name(const qn_op *op, qn_call *c) { bind(op, c, kernel); }
+WINDOW(conv, bind_float_window, BY_WEIGHTS(op, conv2d))
+WINDOW(depthwise, bind_float_window, BY_WEIGHTS(op, depthwise))
+WINDOW(qconv, bind_int_window, BY_WIDTH(op, conv2d))
+WINDOW(qdepthwise, bind_int_window, BY_WIDTH(op, depthwise))
+WINDOW(dynamic_conv, bind_dynamic, QN_KERNEL_conv2d_dynamic)
+WINDOW(dynamic_depthwise, bind_dynamic, QN_KERNEL_depthwise_dynamic)
 
 static void bind_pool(const qn_op *op, qn_call *c) {
   float_range range = activation_range(op);
@@ -247,11 +233,7 @@ static void bind_qmatmul(const qn_op *op, qn_call *c) {
                            .a_zero = type_of(op, 0)->q.zero,
                            .b_zero = type_of(op, 1)->q.zero,
                            .y_zero = op->out->type.q.zero,
-                           .low = s.low,
-                           .high = s.high,
-                           .contract = s.contract,
-                           .mul = s.mul,
-                           .shr = s.shr};
+                           SCALED_BY(s)};
   set_call(c, QN_KERNEL_matmul_i8, &p);
 }
 
@@ -290,11 +272,7 @@ static void bind_qmul(const qn_op *op, qn_call *c) {
                         .a_zero = type_of(op, 0)->q.zero,
                         .b_zero = type_of(op, 1)->q.zero,
                         .y_zero = op->out->type.q.zero,
-                        .low = s.low,
-                        .high = s.high,
-                        .contract = s.contract,
-                        .mul = s.mul,
-                        .shr = s.shr};
+                        SCALED_BY(s)};
   set_call(c, BY_WIDTH(op, mul), &p);
   allow_in_place(op, c, 2);
 }
@@ -304,11 +282,7 @@ static void bind_requantize(const qn_op *op, qn_call *c) {
   qn_requantize_i8_params p = {.count = count_of(&op->out->type),
                                .x_zero = type_of(op, 0)->q.zero,
                                .y_zero = op->out->type.q.zero,
-                               .low = s.low,
-                               .high = s.high,
-                               .contract = s.contract,
-                               .mul = s.mul,
-                               .shr = s.shr};
+                               SCALED_BY(s)};
   set_call(c, BY_WIDTH(op, requantize), &p);
   allow_in_place(op, c, 1);
 }
@@ -421,11 +395,7 @@ static void bind_qmean(const qn_op *op, qn_call *c) {
   qn_mean_i8_params p = {.r = reduction_of(op),
                          .x_zero = type_of(op, 0)->q.zero,
                          .y_zero = op->out->type.q.zero,
-                         .low = s.low,
-                         .high = s.high,
-                         .contract = s.contract,
-                         .mul = s.mul,
-                         .shr = s.shr};
+                         SCALED_BY(s)};
   set_call(c, BY_WIDTH(op, mean), &p);
 }
 
@@ -513,54 +483,6 @@ static void bind_view(const qn_op *op, qn_call *c) {
 
 /* ------------------------------------------------------------------ all ops */
 
-static int64_t patch_count(const qn_window *g) {
-  return (int64_t)g->kernel_h * g->kernel_w * (g->in_c / g->groups);
-}
-
-/* What the kernels use between their start and end; other kernels use nothing.
- *   conv2d_f32   the patch under one result pixel, floats: kernel_h*kernel_w*in_c/groups;
- *                so conv2d_f16, conv2d_bf16
- *   conv2d_i8    the same, int16; so conv2d_i16
- *   conv2d_dynamic  a float per channel of the result, the patch, int16, and the whole input,
- *                   int8; depthwise_dynamic the same without the patch
- *   avg_pool_i8  an int32 accumulator per channel; so avg_pool_i16
- *   matmul_i8    a row of k int16
- *   softmax_i8   a table of int32 if tabulated */
-static int64_t scratch_bytes(const qn_op *op, const qn_call *c) {
-  int64_t bytes = 0;
-  switch (c->kernel) {
-  case QN_KERNEL_conv2d_f32:
-  case QN_KERNEL_conv2d_f16:
-  case QN_KERNEL_conv2d_bf16:
-  case QN_KERNEL_conv2d_i8:
-  case QN_KERNEL_conv2d_i16: {
-    qn_window g = qn_window_of(op);
-    bytes = elem_bytes(type_of(op, 0)) * patch_count(&g);
-    if (type_of(op, 0)->elem == QN_i8) bytes *= 2;
-    break;
-  }
-  case QN_KERNEL_conv2d_dynamic: {
-    qn_window g = qn_window_of(op);
-    bytes = 4 * g.out_c + 2 * patch_count(&g) + qn_count(type_of(op, 0));
-    break;
-  }
-  case QN_KERNEL_depthwise_dynamic:
-    bytes = 4 * (int64_t)qn_window_of(op).out_c + qn_count(type_of(op, 0));
-    break;
-  case QN_KERNEL_avg_pool_i8:
-  case QN_KERNEL_avg_pool_i16: bytes = 4 * (int64_t)qn_window_of(op).out_c; break;
-  case QN_KERNEL_matmul_i8: bytes = 2 * type_of(op, 0)->dim[type_of(op, 0)->rank - 1]; break;
-  case QN_KERNEL_softmax_i8: {
-    qn_softmax_i8_params p;
-    memcpy(&p, c->params, sizeof p);
-    bytes = p.tabulate ? 4 * QN_SOFTMAX_TABLE : 0;
-    break;
-  }
-  default: break;
-  }
-  return (bytes + 15) / 16 * 16;
-}
-
 static void (*const bind_ops[QN_OP_COUNT])(const qn_op *, qn_call *) = {
 #define QN_OP(name, operands, sig, attrs, infer, bind, fuse, doc) [QN_OP_##name] = bind_##bind,
 #include "ops.def"
@@ -572,31 +494,5 @@ void qn_bind(const qn_op *op, qn_call *out) {
   out->in_count = most < QN_MAX_IN ? most : op->in_count;
   for (int i = 0; i < op->in_count; i++) out->in[i] = op->in[i];
   bind_ops[op->code](op, out);
-  out->scratch_bytes = scratch_bytes(op, out);
-}
-
-int64_t qn_macs(const qn_op *op) {
-  qn_call c;
-  qn_bind(op, &c);
-  switch (c.kernel) {
-  case QN_KERNEL_conv2d_f32:
-  case QN_KERNEL_conv2d_i8:
-  case QN_KERNEL_conv2d_i16:
-  case QN_KERNEL_conv2d_f16:
-  case QN_KERNEL_conv2d_bf16:
-  case QN_KERNEL_depthwise_f16:
-  case QN_KERNEL_depthwise_bf16:
-  case QN_KERNEL_depthwise_f32:
-  case QN_KERNEL_depthwise_i8:
-  case QN_KERNEL_depthwise_i16:
-  case QN_KERNEL_conv2d_dynamic:
-  case QN_KERNEL_depthwise_dynamic: {
-    qn_window g = qn_window_of(op);
-    return qn_count(&op->out->type) * patch_count(&g);
-  }
-  case QN_KERNEL_matmul_f32:
-  case QN_KERNEL_matmul_i8:
-    return qn_count(&op->out->type) * type_of(op, 0)->dim[type_of(op, 0)->rank - 1];
-  default: return 0;
-  }
+  out->scratch_bytes = qn_kernel_scratch(op, out);
 }

@@ -425,6 +425,10 @@ typedef struct {
 extern const char *const qn_kernel_names[QN_KERNEL_COUNT];
 /* op has been verified. */
 void qn_bind(const qn_op *op, qn_call *out);
+
+/* -- work.c: what the call takes. */
+/* Bytes that the kernel uses between its start and end: scratch_bytes. */
+int64_t qn_kernel_scratch(const qn_op *op, const qn_call *c);
 int64_t qn_macs(const qn_op *op); /* multiply-accumulates, padding taps counted; 0 for the others */
 
 /* -- eval.c: the reference semantics. */
