@@ -59,6 +59,7 @@ typedef struct {
   bool keep_values;            /* all can be looked at after a run, if the plan keeps them */
   bool selftest;               /* a fourth symbol, NAME_selftest */
   const qn_tuning *tuning;     /* or NULL; what it says of other shapes or kernels does not matter */
+  bool as_row;                 /* qn_load: code for the row, which has to run here; else for host */
   bool list_alternatives;      /* qn_object.alternatives is wanted */
   const qn_ticks *ticks;       /* qn_load only: the object is for this process; or NULL */
   const char *weights_section; /* of the weights, in front of ".NAME_weights"; NULL: ".rodata" */
@@ -126,7 +127,10 @@ bool qn_estimate_cost(const qn_target *target, const qn_op *op, const char *kern
 /* -- sizes.c: operand i of op holds a layer's weights, as opposed to biases, scales, tables. */
 bool qn_is_weight(const qn_op *op, int i);
 
-/* -- jit.c: the object for `host`, loaded into this process. */
+/* -- target.c: this machine can run code for the row. */
+qn_status qn_can_run(const qn_target *row, bool *out) QN_MUST_CHECK;
+
+/* -- jit.c: the object for `host`, or as options.as_row says, loaded into this process. */
 typedef struct qn_program qn_program;
 qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **out) QN_MUST_CHECK;
 /* inputs, outputs: dense tensors, one per parameter and result of the main function. */
@@ -141,12 +145,14 @@ const char *const *const *qn_alternatives_of(const qn_program *p);
 void qn_unload(qn_program *p);
 
 /* -- peak.c: how many multiply-adds a second one thread of this machine does on operands in
- * registers, of int8 (QN_i8) or floats (QN_f32; `fused`: rounded once), by its best instruction
- * among those that emitters use, measured in about 10 ms. 0 and "" when emitters have none. */
+ * registers, of int8 (QN_i8) or floats (QN_f32; `fused`: rounded once), by the row's best
+ * instruction among those that emitters use, measured in about 10 ms. 0 and "" when emitters have
+ * none. */
 typedef struct {
   double macs_per_second;
   const char *instruction;
 } qn_peak;
-qn_status qn_measure_peak(qn_elem elem, bool fused, qn_peak *out) QN_MUST_CHECK;
+qn_status qn_measure_peak(const qn_target *row, qn_elem elem, bool fused,
+                          qn_peak *out) QN_MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
-/* The object for `host`, the very bytes that `quern compile` writes, loaded into this process. */
+/* The object for a row of this machine's kind, the very bytes that `quern compile` writes, loaded
+ * into this process. */
 #include <llvm-c/LLJIT.h>
 #include <llvm-c/Orc.h>
 #include <stdlib.h>
@@ -53,12 +54,15 @@ static qn_status start_model(qn_program *p) {
 
 qn_status qn_load(qn_module *m, const qn_compile_options *options, qn_program **out) {
   qn_compile_options host = *options;
-  host.target = qn_find_target("host");
+  *out = NULL;
+  if (!host.as_row) host.target = qn_find_target("host");
+  bool can;
+  QN_TRY(qn_can_run(host.target, &can));
+  if (!can) return qn_io_error("quern", "this machine cannot run code for '%s'", host.target->name);
   host.emit = QN_EMIT_OBJ;
   host.pic = true;
   host.soft = host.split = host.selftest = false;
   qn_object object;
-  *out = NULL;
   QN_TRY(qn_compile(m, &host, &object));
   qn_program *p = calloc(1, sizeof *p);
   if (!p) return qn_io_error("quern", "no memory for the model");

@@ -127,9 +127,8 @@ static qn_status measure(qn_unit *u, const way *w, qn_peak *out) {
   return status;
 }
 
-qn_status qn_measure_peak(qn_elem elem, bool fused, qn_peak *out) {
-  const qn_compile_options options = {
-      .target = qn_find_target("host"), .fused = fused, .pic = true};
+qn_status qn_measure_peak(const qn_target *row, qn_elem elem, bool fused, qn_peak *out) {
+  const qn_compile_options options = {.target = row, .fused = fused, .pic = true};
   qn_unit u = {.m = qn_new_module(), .options = &options};
   *out = (qn_peak){0, ""};
   qn_status status = qn_open_unit(&u);

@@ -78,3 +78,46 @@ qn_status qn_open_machine(const qn_compile_options *options, LLVMTargetMachineRe
   LLVMDisposeMessage(triple);
   return status;
 }
+
+typedef struct {
+  char arch[16]; /* the triple's first part */
+  bool can[QN_CAPABILITY_COUNT];
+} abilities;
+
+static qn_status find_abilities(const qn_target *row, abilities *out) {
+  const qn_compile_options options = {.target = row, .pic = true};
+  qn_unit u = {.options = &options};
+  QN_TRY(qn_open_machine(&options, &u.machine));
+  char *triple = LLVMGetTargetMachineTriple(u.machine);
+  snprintf(out->arch, sizeof out->arch, "%.*s", (int)strcspn(triple, "-"), triple);
+  LLVMDisposeMessage(triple);
+  for (int i = 0; i < QN_CAPABILITY_COUNT; i++) out->can[i] = qn_can(&u, (qn_capability)i);
+  LLVMDisposeTargetMachine(u.machine);
+  return QN_OK;
+}
+
+/* A feature that is "+name" among the row's is "-name" among this machine's. */
+static bool lacks_feature(const qn_target *row) {
+  char *here = LLVMGetHostCPUFeatures();
+  bool lacks = false;
+  for (const char *at = row->features; (at = strchr(at, '+')); at++) {
+    char off[32];
+    snprintf(off, sizeof off, "-%.*s", (int)strcspn(at + 1, ","), at + 1);
+    size_t size = strlen(off);
+    for (const char *in = here; (in = strstr(in, off)); in += size)
+      lacks |= !in[size] || in[size] == ',';
+  }
+  LLVMDisposeMessage(here);
+  return lacks;
+}
+
+qn_status qn_can_run(const qn_target *row, bool *out) {
+  abilities here, there;
+  *out = true;
+  if (!row->triple[0]) return QN_OK;
+  QN_TRY(find_abilities(qn_find_target("host"), &here));
+  QN_TRY(find_abilities(row, &there));
+  *out = strcmp(here.arch, there.arch) == 0 && !lacks_feature(row);
+  for (int i = 0; i < QN_CAPABILITY_COUNT; i++) *out &= here.can[i] || !there.can[i];
+  return QN_OK;
+}

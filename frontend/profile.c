@@ -22,8 +22,8 @@ static qn_status measure(const qn_options *o, profile *p) {
   qn_compile_options options;
   QN_TRY(qn_get_compile_options(o, p->runner.m, &options));
   QN_TRY(qn_time_layers(o, &options, SECONDS, &p->runner, &p->times));
-  QN_TRY(qn_measure_peak(QN_f32, options.fused, &p->peak[0]));
-  return qn_measure_peak(QN_i8, options.fused, &p->peak[1]);
+  QN_TRY(qn_measure_peak(options.target, QN_f32, options.fused, &p->peak[0]));
+  return qn_measure_peak(options.target, QN_i8, options.fused, &p->peak[1]);
 }
 
 /* ------------------------------------------------------------------ the report */

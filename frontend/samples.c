@@ -13,6 +13,7 @@ qn_status qn_open_runner(const char *path, const qn_options *o, qn_runner *out) 
   qn_compile_options options;
   qn_status status = qn_prepare(path, o, out->m, &out->f);
   if (status == QN_OK) status = qn_get_compile_options(o, out->m, &options);
+  options.as_row = true;
   if (status == QN_OK && !o->interpret) status = qn_load(out->m, &options, &out->program);
   if (status != QN_OK) qn_close_runner(out);
   return status;

@@ -72,6 +72,7 @@ qn_status qn_time_layers(const qn_options *o, const qn_compile_options *options,
   const qn_ticks ticks = {on_tick, &watch};
   qn_compile_options ticking = *options;
   ticking.ticks = &ticks;
+  ticking.as_row = true;
   QN_TRY(qn_load(r->m, &ticking, &r->program));
   out->layer = watch.best;
   out->kernels = qn_kernels_of(r->program);

@@ -1,4 +1,4 @@
-"""no_slower.py QUERN MODEL...: no tuned kernel takes longer on this machine than the runtime's kernel that it stands for.
+"""no_slower.py QUERN [--target ROW] MODEL...: no tuned kernel takes longer on this machine than the runtime's kernel that it stands for.
 
 Profiles each model with its tuned kernels and with `* = runtime`, in turns, and compares the smallest times of each
 layer. Prints the layers whose tuned kernel is slower by more than MARGIN and by more than what a clock can tell, and
@@ -22,11 +22,11 @@ def is_slower(ours, plain):
     return ours["kernel"] != plain["kernel"] and ours["us"] > max(MARGIN * plain["us"], plain["us"] + CLOCK_US)
 
 
-def slower_layers(quern, model, runtime):
+def slower_layers(quern, model, runtime, row):
     best = {}
     for done in range(1, MOST + 1):
         for which, more in ("tuned", []), ("runtime", ["--tuned", runtime]):
-            for i, layer in enumerate(profile(quern, model, more)):
+            for i, layer in enumerate(profile(quern, model, row + more)):
                 old = best.get((which, i))
                 best[which, i] = layer if not old or layer["us"] < old["us"] else old
         pairs = [(best["tuned", i], best["runtime", i]) for i in range(len(best) // 2)]
@@ -38,11 +38,13 @@ def slower_layers(quern, model, runtime):
 
 
 def main():
-    quern, models = sys.argv[1], sys.argv[2:]
+    quern, models, row = sys.argv[1], sys.argv[2:], []
+    if models[0] == "--target":
+        row, models = models[:2], models[2:]
     with tempfile.NamedTemporaryFile("w", suffix=".tune") as runtime:
         runtime.write("* = runtime\n")
         runtime.flush()
-        slower = [line for model in models for line in slower_layers(quern, model, runtime.name)]
+        slower = [line for model in models for line in slower_layers(quern, model, runtime.name, row)]
     print("\n".join(slower) or f"no layer of {len(models)} networks is slower than its plain kernel")
     sys.exit(1 if slower else 0)
 
