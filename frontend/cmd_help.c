@@ -55,6 +55,19 @@ static void help_recovery(void) {
 #include "../passes/quantize.def"
 }
 
+/* Operators of model files, and the op that does most of their work. */
+static void help_tflite(void) {
+#define QN_TFLITE_OP(code, name, op, read, least, most, options) print_row(#name, #op);
+#include "tflite.def"
+}
+
+static void help_onnx(void) {
+#define QN_ONNX_OP(domain, name, op, takes, read, least, most, results, attrs)                     \
+  printf("%-24s %-16s %s%s%s\n", #name, #op, domain, *domain && *attrs ? ": " : "", attrs);
+  printf("%-24s %-16s domain, if not ONNX's own; attributes\n", "OPERATOR", "OP");
+#include "onnx.def"
+}
+
 static void help_schema(void) { qn_print_schema(stdout); }
 
 static void help_man(void) { qn_print_manual(stdout); }
@@ -71,6 +84,8 @@ static const struct {
               {"contracts", help_contracts},
               {"schemes", help_schemes},
               {"recovery", help_recovery},
+              {"tflite", help_tflite},
+              {"onnx", help_onnx},
               {"schema", help_schema},
               {"man", help_man},
               {"completion-bash", help_completion_bash},
