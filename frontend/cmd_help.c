@@ -63,7 +63,7 @@ static void help_tflite(void) {
 
 static void help_onnx(void) {
 #define QN_ONNX_OP(domain, name, op, takes, read, least, most, results, attrs)                     \
-  printf("%-24s %-16s %s%s%s\n", #name, #op, domain, *domain && *attrs ? ": " : "", attrs);
+  printf("%-24s %-16s %s%s%s\n", #name, #op, domain, *domain &&*attrs ? ": " : "", attrs);
   printf("%-24s %-16s domain, if not ONNX's own; attributes\n", "OPERATOR", "OP");
 #include "onnx.def"
 }

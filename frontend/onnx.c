@@ -253,7 +253,7 @@ static qn_status add_input(qn_onnx *r, qn_onnx_tensor *t) {
   if (is_unsigned) {
     qn_onnx_node n = end_node(r, "input", t, t->loc);
     const char *name = qn_format(&r->m->arena, "%s.i8", t->name);
-    qn_layer l = {.code = QN_OP_quantize, .loc = t->loc, .name = name, .in_count = 1, .in = {v}};
+    qn_layer l = {.code = QN_OP_flip_sign, .loc = t->loc, .name = name, .in_count = 1, .in = {v}};
     l.typed = true;
     l.type = (qn_type){.elem = QN_i8, .q = qn_onnx_one_quant(&q)};
     QN_TRY(qn_onnx_add(&n, &l, &v));
@@ -356,7 +356,7 @@ static qn_status unstore(qn_onnx_node *n, const qn_onnx_tensor *t, qn_value **y)
   if (!q->on || t->code == QN_ONNX_INT8) return QN_OK;
   bool is_real = t->code == QN_ONNX_FLOAT;
   qn_layer l = {
-      .code = is_real ? QN_OP_dequantize : QN_OP_quantize, .loc = n->loc, .name = t->name};
+      .code = is_real ? QN_OP_dequantize : QN_OP_flip_sign, .loc = n->loc, .name = t->name};
   l.in_count = 1;
   l.in[0] = *y;
   l.typed = !is_real;

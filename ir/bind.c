@@ -315,6 +315,12 @@ static void bind_lookup(const qn_op *op, qn_call *c) {
   allow_in_place(op, c, 1);
 }
 
+static void bind_flip_sign(const qn_op *op, qn_call *c) {
+  qn_flip_sign_params p = {.count = count_of(&op->out->type)};
+  set_call(c, QN_KERNEL_flip_sign, &p);
+  allow_in_place(op, c, 1);
+}
+
 static void bind_batch_norm(const qn_op *op, qn_call *c) {
   const qn_type *x = type_of(op, 0);
   int32_t channels = (int32_t)x->dim[x->rank - 1];

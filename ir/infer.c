@@ -304,6 +304,20 @@ static qn_status infer_same(qn_module *m, qn_op *op) {
   return QN_OK;
 }
 
+/* u8 and i8, the zero points 128 apart as the elements are. */
+static qn_status infer_flip_sign(qn_module *m, qn_op *op) {
+  const qn_type *x = type_of(op, 0), *y = &op->out->type;
+  bool from_u8 = x->elem == QN_u8 && y->elem == QN_i8, to_u8 = x->elem == QN_i8 && y->elem == QN_u8;
+  bool one_scale = x->q.on && y->q.on && !x->q.scales && !y->q.scales && x->q.scale == y->q.scale;
+  int64_t change = (int64_t)y->q.zero - x->q.zero;
+  if (!one_scale || !(from_u8 || to_u8) || change != (from_u8 ? -128 : 128))
+    FAIL("of u8 and i8 with the same scale and zeros 128 apart one must become the other, got %s "
+         "and %s",
+         text(m, x), text(m, y));
+  set_dims(op, x->rank, x->dim);
+  return QN_OK;
+}
+
 /* x [...,C]; every other operand is [C]. */
 static qn_status infer_channels(qn_module *m, qn_op *op) {
   static const char *const names[] = {"mean", "var", "gamma", "beta"};

@@ -172,6 +172,10 @@ typedef struct {
 } qn_lookup_i8_params;
 
 typedef struct {
+  int32_t count;
+} qn_flip_sign_params;
+
+typedef struct {
   int32_t rows, channels;
   float epsilon;
 } qn_batch_norm_f32_params;

@@ -31,6 +31,15 @@ void qn_kernel_lookup_i8(const qn_lookup_i8_params *p, const void *const *in, vo
   for (int32_t i = 0; i < p->count; i++) y[i] = table[x[i] + 128];
 }
 
+/* y = x - 128 of u8 as i8, x + 128 of i8 as u8: the same bit changes. */
+void qn_kernel_flip_sign(const qn_flip_sign_params *p, const void *const *in, void *out,
+                         void *scratch) {
+  (void)scratch;
+  const uint8_t *x = in[0];
+  uint8_t *y = out;
+  for (int32_t i = 0; i < p->count; i++) y[i] = x[i] ^ 128;
+}
+
 /* Channels whose factors are at hand together. */
 enum { BLOCK = 16 };
 

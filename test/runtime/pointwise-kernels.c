@@ -1,6 +1,6 @@
 /* Kernels that make one result of one element of each operand, against their definitions in exact
  * (64-bit or double) arithmetic: sums and products with broadcast under every contract, changes of
- * scale, quantize, dequantize, functions of one value, lookup, batch normalization. */
+ * scale, quantize, dequantize, functions of one value, lookup, change of sign, batch normalization. */
 #include "kernels.h"
 #include <math.h>
 #include "check.h"
@@ -281,6 +281,15 @@ static void check_lookup(void) {
   free(x), free(table), free(y);
 }
 
+static void check_flip_sign(void) {
+  qn_flip_sign_params p = {256};
+  int8_t *x = bytes_of(256), *y = buffer(256);
+  const void *in[] = {x};
+  qn_kernel_flip_sign(&p, in, y, NULL);
+  for (int i = 0; i < 256; i++) expect("flip_sign", i, (uint8_t)y[i], x[i] + 128);
+  free(x), free(y);
+}
+
 static void check_batch_norm(void) {
   qn_batch_norm_f32_params p = {.rows = pick(1, 5), .channels = pick(1, 40), .epsilon = 0.001f};
   size_t n = (size_t)p.channels;
@@ -311,6 +320,7 @@ int main(void) {
     check_dequantize();
     check_unary();
     check_lookup();
+    check_flip_sign();
     check_batch_norm();
   }
   return finish("pointwise");
