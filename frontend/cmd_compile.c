@@ -1,5 +1,4 @@
 /* quern compile: a model file -> an object (or assembly, LLVM IR, planned IR) and a C header. */
-#include <stdlib.h>
 #include <string.h>
 #include "command.h"
 
@@ -24,13 +23,10 @@ static const char *header_path(const qn_options *o, qn_arena *a, int kind) {
 }
 
 static qn_status print_ir(qn_module *m, qn_output *out) {
-  char *text = NULL;
-  FILE *to = open_memstream(&text, &out->size);
-  if (!to) return qn_io_error(out->path, "no memory for the text");
-  qn_print(to, m, &(qn_print_options){0});
-  fclose(to);
-  out->data = qn_strndup(&m->arena, text, out->size);
-  free(text);
+  qn_text text;
+  QN_TRY(qn_open_text(out->path, &text));
+  qn_print(text.to, m, &(qn_print_options){0});
+  qn_close_text(&m->arena, &text, out);
   return QN_OK;
 }
 
@@ -81,11 +77,4 @@ static qn_status compile(const qn_options *o, const char *path, qn_module *m) {
   return QN_OK;
 }
 
-qn_status command_compile(const qn_options *o) {
-  const char *path;
-  QN_TRY(qn_one_operand(o, &path));
-  qn_module *m = qn_new_module();
-  qn_status status = compile(o, path, m);
-  qn_free_module(m);
-  return status;
-}
+qn_status command_compile(const qn_options *o) { return qn_on_operand(o, compile); }

@@ -1,30 +1,26 @@
 /* quern opt: a model through chosen passes, printed as IR text: to standard output with all
  * constants inline, to a file with the large ones beside it. */
-#include <stdlib.h>
 #include <string.h>
 #include "command.h"
 
-/* Writes path and, where there are large constants, path's name with .bin added. */
-static qn_status write_module(const qn_module *m, const char *path) {
-  char *text = NULL, *side = NULL;
-  size_t text_size = 0, side_size = 0;
-  FILE *to = open_memstream(&text, &text_size), *to_side = open_memstream(&side, &side_size);
-  if (!to || !to_side) return qn_io_error(path, "no memory for the text");
-  const char *slash = strrchr(path, '/');
-  char name[4096];
-  snprintf(name, sizeof name, "%s.bin", slash ? slash + 1 : path);
-  qn_print(to, m, &(qn_print_options){.side = to_side, .side_name = name});
-  fclose(to);
-  fclose(to_side);
-  qn_status status = QN_OK;
-  if (side_size) {
-    snprintf(name, sizeof name, "%s.bin", path);
-    status = qn_write_file(name, side, side_size);
-  }
-  if (status == QN_OK) status = qn_write_file(path, text, text_size);
-  free(text);
-  free(side);
-  return status;
+/* Writes path and, where there are large constants, path's name with .bin added; what is no file
+ * gets them inline. */
+static qn_status write_module(qn_module *m, const char *path) {
+  const char *beside = qn_format(&m->arena, "%s.bin", path), *slash = strrchr(beside, '/');
+  bool has_side = qn_is_plain_file(path);
+  qn_output list[] = {{.what = "the output", .path = path},
+                      {.what = "its constants", .path = beside}};
+  qn_text text, side;
+  QN_TRY(qn_open_text(path, &text));
+  QN_TRY(qn_open_text(beside, &side));
+  qn_print_options options = {.side = has_side ? side.to : NULL,
+                              .side_name = slash ? slash + 1 : beside};
+  qn_print(text.to, m, &options);
+  qn_close_text(&m->arena, &text, &list[0]);
+  qn_close_text(&m->arena, &side, &list[1]);
+  int count = list[1].size ? 2 : 1;
+  QN_TRY(qn_check_outputs(list, count, m->arena.files));
+  return qn_write_outputs(list, count);
 }
 
 /* The passes of --passes; without it what --quantize or --config ask for. */
@@ -52,11 +48,4 @@ static qn_status optimize(const qn_options *o, const char *path, qn_module *m) {
   return QN_OK;
 }
 
-qn_status command_opt(const qn_options *o) {
-  const char *path;
-  QN_TRY(qn_one_operand(o, &path));
-  qn_module *m = qn_new_module();
-  qn_status status = optimize(o, path, m);
-  qn_free_module(m);
-  return status;
-}
+qn_status command_opt(const qn_options *o) { return qn_on_operand(o, optimize); }

@@ -34,11 +34,4 @@ static qn_status report(const qn_options *o, const char *path, qn_module *m) {
   return QN_OK;
 }
 
-qn_status command_report(const qn_options *o) {
-  const char *path;
-  QN_TRY(qn_one_operand(o, &path));
-  qn_module *m = qn_new_module();
-  qn_status status = report(o, path, m);
-  qn_free_module(m);
-  return status;
-}
+qn_status command_report(const qn_options *o) { return qn_on_operand(o, report); }

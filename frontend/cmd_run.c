@@ -20,11 +20,15 @@ static qn_status run_model(const qn_options *o, qn_runner *r) {
   int64_t count;
   void *results[QN_MAX_IN];
   QN_TRY(qn_run_samples(r, &o->input, &count, results));
+  qn_output list[QN_MAX_IN];
   for (int i = 0; i < r->f->result_count; i++) {
+    list[i] =
+        (qn_output){.what = qn_format(&r->m->arena, "result %d", i + 1), .path = o->output.at[i]};
     qn_type type = stacked_type(&r->f->results[i]->type, count);
-    QN_TRY(qn_write_npy(o->output.at[i], &type, results[i]));
+    QN_TRY(qn_encode_npy(&r->m->arena, &type, results[i], &list[i]));
   }
-  return QN_OK;
+  QN_TRY(qn_check_outputs(list, r->f->result_count, r->m->arena.files));
+  return qn_write_outputs(list, r->f->result_count);
 }
 
 qn_status command_run(const qn_options *o) {

@@ -58,25 +58,14 @@ void qn_print_manual(FILE *to);
 void qn_print_bash_completion(FILE *to);
 void qn_print_zsh_completion(FILE *to);
 
-/* -- outputs.c */
-/* A file to write: `what` it is, for messages. */
-typedef struct {
-  const char *what, *path;
-  const void *data;
-  size_t size;
-} qn_output;
-/* Not standard output, a device or a pipe; there need not be such a file yet. */
-bool qn_is_plain_file(const char *path);
-/* QN_EIO when two of them, or one of them and a file that was read, are the same file. */
-qn_status qn_check_outputs(const qn_output *list, int count, const qn_file *read) QN_MUST_CHECK;
-/* In order; when one cannot be written, those before it are removed. */
-qn_status qn_write_outputs(const qn_output *list, int count) QN_MUST_CHECK;
-
 /* -- depfile.c: files that were read (a module's arena.files) as a rule of make for output, in a. */
 qn_status qn_make_rule(qn_arena *a, const char *output, const qn_file *files, qn_output *out) QN_MUST_CHECK;
 
 /* -- prepare.c: a model file through passes. */
 qn_status qn_one_operand(const qn_options *o, const char **out) QN_MUST_CHECK;
+/* A command on one model: work gets the operand's path and a new module. */
+qn_status qn_on_operand(const qn_options *o,
+                        qn_status (*work)(const qn_options *o, const char *path, qn_module *m)) QN_MUST_CHECK;
 qn_status qn_get_pass_options(const qn_options *o, qn_pass_options *out) QN_MUST_CHECK;
 /* Loads path into m, quantizes it as o and the file ask for, and runs the default pipeline; its
  * main function in out. */

@@ -3,7 +3,6 @@
  *
  * In names, a space, # and backslashes in front of them are escaped with a backslash and $ is
  * doubled: what GNU make and gcc -M agree on. */
-#include <stdlib.h>
 #include <string.h>
 #include "command.h"
 
@@ -26,9 +25,9 @@ static bool is_first(const qn_file *all, const qn_file *file) {
 }
 
 qn_status qn_make_rule(qn_arena *a, const char *output, const qn_file *files, qn_output *out) {
-  char *text = NULL;
-  FILE *to = open_memstream(&text, &out->size);
-  if (!to) return qn_io_error(out->path, "no memory for the text");
+  qn_text text;
+  QN_TRY(qn_open_text(out->path, &text));
+  FILE *to = text.to;
   print_name(to, output);
   putc(':', to);
   for (const qn_file *f = files; f; f = f->next) {
@@ -37,8 +36,6 @@ qn_status qn_make_rule(qn_arena *a, const char *output, const qn_file *files, qn
     print_name(to, f->path);
   }
   putc('\n', to);
-  fclose(to);
-  out->data = qn_strndup(a, text, out->size);
-  free(text);
+  qn_close_text(a, &text, out);
   return QN_OK;
 }

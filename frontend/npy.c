@@ -194,24 +194,23 @@ static const char *make_header(qn_arena *a, const char *descr, const qn_type *ty
   return qn_format(a, "%s%*s\n", text, (ALIGNMENT - used % ALIGNMENT) % ALIGNMENT, "");
 }
 
-qn_status qn_write_npy(const char *path, const qn_type *type, const void *data) {
+qn_status qn_encode_npy(qn_arena *a, const qn_type *type, const void *data, qn_output *out) {
   const char *descr = NULL;
   for (int i = 0; i < FORMAT_COUNT; i++)
     if (formats[i].elem == type->elem) descr = formats[i].descr;
-  if (!descr) return qn_io_error(path, ".npy has no element type %s", qn_elem_name(type->elem));
+  if (!descr) return qn_io_error(out->path, ".npy has no element type %s", qn_elem_name(type->elem));
 
-  qn_arena scratch = {0};
-  const char *header = make_header(&scratch, descr, type);
+  const char *header = make_header(a, descr, type);
   size_t header_bytes = strlen(header), start = MAGIC_BYTES + 4 + header_bytes;
   size_t bytes = (size_t)qn_bytes(type);
-  char *file = qn_alloc(&scratch, start + bytes);
+  char *file = qn_alloc(a, start + bytes);
   memcpy(file, magic, MAGIC_BYTES);
   file[MAGIC_BYTES] = 1;
   file[MAGIC_BYTES + 2] = (char)(header_bytes & 255);
   file[MAGIC_BYTES + 3] = (char)(header_bytes >> 8);
   memcpy(file + MAGIC_BYTES + 4, header, header_bytes);
   memcpy(file + start, data, bytes);
-  qn_status status = qn_write_file(path, file, start + bytes);
-  qn_free_arena(&scratch);
-  return status;
+  out->data = file;
+  out->size = start + bytes;
+  return QN_OK;
 }

@@ -4,9 +4,10 @@
  * the last one written would be what is left. A file that was written is removed again when a later
  * one cannot be. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include "command.h"
+#include "frontend.h"
 
 bool qn_is_plain_file(const char *path) {
   struct stat info;
@@ -44,4 +45,17 @@ qn_status qn_write_outputs(const qn_output *list, int count) {
   for (int i = 0; status != QN_OK && i < written; i++)
     if (qn_is_plain_file(list[i].path)) remove(list[i].path);
   return status;
+}
+
+qn_status qn_open_text(const char *path, qn_text *out) {
+  *out = (qn_text){0};
+  out->to = open_memstream(&out->text, &out->size);
+  return out->to ? QN_OK : qn_io_error(path, "no memory for the text");
+}
+
+void qn_close_text(qn_arena *a, qn_text *t, qn_output *out) {
+  fclose(t->to);
+  out->data = qn_strndup(a, t->text, t->size);
+  out->size = t->size;
+  free(t->text);
 }

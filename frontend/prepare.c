@@ -23,6 +23,16 @@ qn_status qn_one_operand(const qn_options *o, const char **out) {
   return QN_OK;
 }
 
+qn_status qn_on_operand(const qn_options *o,
+                        qn_status (*work)(const qn_options *o, const char *path, qn_module *m)) {
+  const char *path;
+  QN_TRY(qn_one_operand(o, &path));
+  qn_module *m = qn_new_module();
+  qn_status status = work(o, path, m);
+  qn_free_module(m);
+  return status;
+}
+
 qn_status qn_get_pass_options(const qn_options *o, qn_pass_options *out) {
   *out = (qn_pass_options){.print_after_all = o->print_after_all,
                            .verify_each = !o->no_verify,

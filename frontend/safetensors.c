@@ -221,19 +221,18 @@ static char *make_header(const qn_tensor *at, int count, int64_t *out_bytes) {
   return text;
 }
 
-qn_status qn_write_safetensors(const char *path, const qn_tensor *at, int count) {
+qn_status qn_encode_safetensors(qn_arena *a, const qn_tensor *at, int count, qn_output *out) {
   for (int i = 0; i < count; i++)
     if (!dtype_of(at[i].type.elem))
-      return qn_io_error(path, "safetensors has no element type %s, of tensor '%s'",
+      return qn_io_error(out->path, "safetensors has no element type %s, of tensor '%s'",
                          qn_elem_name(at[i].type.elem), at[i].name);
   int64_t data_bytes;
   char *header = make_header(at, count, &data_bytes);
-  if (!header) return qn_io_error(path, "out of memory");
+  if (!header) return qn_io_error(out->path, "out of memory");
   size_t text_bytes = strlen(header);
   size_t start = (LENGTH_BYTES + text_bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 
-  qn_arena scratch = {0};
-  char *file = qn_alloc(&scratch, start + (size_t)data_bytes), *p = file + start;
+  char *file = qn_alloc(a, start + (size_t)data_bytes), *p = file + start;
   for (int i = 0; i < LENGTH_BYTES; i++)
     file[i] = (char)((uint64_t)(start - LENGTH_BYTES) >> (8 * i) & 255);
   memset(file + LENGTH_BYTES, ' ', start - LENGTH_BYTES);
@@ -243,7 +242,7 @@ qn_status qn_write_safetensors(const char *path, const qn_tensor *at, int count)
     memcpy(p, at[i].data, (size_t)qn_bytes(&at[i].type));
     p += qn_bytes(&at[i].type);
   }
-  qn_status status = qn_write_file(path, file, start + (size_t)data_bytes);
-  qn_free_arena(&scratch);
-  return status;
+  out->data = file;
+  out->size = start + (size_t)data_bytes;
+  return QN_OK;
 }

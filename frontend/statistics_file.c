@@ -58,17 +58,18 @@ static void put_value(FILE *to, const qn_statistic *s) {
 }
 
 qn_status qn_write_statistics(const char *path, const char *model, const qn_statistics *all) {
-  char *text = NULL;
-  size_t size = 0;
-  FILE *to = open_memstream(&text, &size);
-  if (!to) return qn_io_error(path, "no memory for the text");
+  qn_arena texts = {0};
+  qn_output out = {.path = path};
+  qn_text text;
+  QN_TRY(qn_open_text(path, &text));
+  FILE *to = text.to;
   fprintf(to, "quern_statistics: 1\nmodel: \"%s\"\nfingerprint: \"%016" PRIx64 "\"\n", model,
           all->fingerprint);
   fprintf(to, "samples: %" PRId64 "\nvalues:\n", all->samples);
   for (int i = 0; i < all->count; i++) put_value(to, &all->at[i]);
-  fclose(to);
-  qn_status status = qn_write_file(path, text, size);
-  free(text);
+  qn_close_text(&texts, &text, &out);
+  qn_status status = qn_write_outputs(&out, 1);
+  qn_free_arena(&texts);
   return status;
 }
 

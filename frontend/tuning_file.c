@@ -1,7 +1,6 @@
 /* Which kernel computes a layer of which shape, as text: a line `SHAPE = KERNEL` each; `#` begins a
  * comment line, `* = runtime` asks for the plain kernels everywhere. What can be committed beside a
  * model, so that every compilation makes the same choice. */
-#include <stdlib.h>
 #include <string.h>
 #include "command.h"
 
@@ -41,14 +40,15 @@ qn_status qn_read_tuning(qn_arena *a, const char *path, qn_tuning *out) {
 }
 
 qn_status qn_write_tuning(const char *path, const qn_tuning *t) {
-  char *text = NULL;
-  size_t size = 0;
-  FILE *to = open_memstream(&text, &size);
-  if (!to) return qn_io_error(path, "no memory for the text");
-  fputs("# The fastest kernels, measured by `quern run --tune`; for --tuned.\n", to);
-  for (int i = 0; i < t->count; i++) fprintf(to, "%s = %s\n", t->at[i].shape, t->at[i].kernel);
-  fclose(to);
-  qn_status status = qn_write_file(path, text, size);
-  free(text);
+  qn_arena texts = {0};
+  qn_output out = {.path = path};
+  qn_text text;
+  QN_TRY(qn_open_text(path, &text));
+  fputs("# The fastest kernels, measured by `quern run --tune`; for --tuned.\n", text.to);
+  for (int i = 0; i < t->count; i++)
+    fprintf(text.to, "%s = %s\n", t->at[i].shape, t->at[i].kernel);
+  qn_close_text(&texts, &text, &out);
+  qn_status status = qn_write_outputs(&out, 1);
+  qn_free_arena(&texts);
   return status;
 }

@@ -10,7 +10,6 @@
  * that several ops use, say, or one with a name of its own), they are layers of their own. So ops
  * and constants come back in their order, and compiling the YAML gives the same bytes. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -265,15 +264,14 @@ static qn_status check_module(const qn_module *m, const qn_func *f) {
   return QN_OK;
 }
 
-static qn_status write_weights(qn_arena *a, const qn_module *m, const char *path) {
+static qn_status encode_weights(qn_arena *a, const qn_module *m, qn_output *out) {
   int count = 0;
   for (const qn_value *c = m->consts; c; c = c->next) count++;
-  if (count == 0) return QN_OK;
   qn_tensor *at = qn_alloc(a, (size_t)count * sizeof *at);
   count = 0;
   for (const qn_value *c = m->consts; c; c = c->next)
     at[count++] = (qn_tensor){.name = c->name, .type = c->type, .data = c->data};
-  return qn_write_safetensors(path, at, count);
+  return qn_encode_safetensors(a, at, count, out);
 }
 
 /* path with .safetensors in place of .yaml or .yml; NULL: it ends otherwise. */
@@ -290,20 +288,17 @@ static qn_status write_files(writer *w, const char *path) {
   struct stat info;
   if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return qn_io_error(path, "is a folder");
 
-  char *text = NULL;
-  size_t size = 0;
-  w->to = open_memstream(&text, &size);
-  if (!w->to) return qn_io_error(path, "no memory for the text");
+  qn_output list[] = {{.what = "the model", .path = path}, {.what = "the weights", .path = weights}};
+  int count = w->m->consts ? 2 : 1;
+  QN_TRY(qn_check_outputs(list, count, w->m->arena.files));
+  qn_text text;
+  QN_TRY(qn_open_text(path, &text));
+  w->to = text.to;
   const char *slash = strrchr(weights, '/');
   put_model(w, slash ? slash + 1 : weights);
-  fclose(w->to);
-  qn_status status = write_weights(w->arena, w->m, weights);
-  if (status == QN_OK) {
-    status = qn_write_file(path, text, size);
-    if (status != QN_OK && w->m->consts) remove(weights);
-  }
-  free(text);
-  return status;
+  qn_close_text(w->arena, &text, &list[0]);
+  if (count > 1) QN_TRY(encode_weights(w->arena, w->m, &list[1]));
+  return qn_write_outputs(list, count);
 }
 
 qn_status qn_write_yaml(const char *path, const qn_module *m) {
