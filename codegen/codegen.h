@@ -110,7 +110,8 @@ qn_status qn_plan_as_compiled(qn_module *m, const qn_compile_options *options) Q
 /* -- cost.c: what an op's layer takes, estimated. */
 typedef struct {
   int64_t macs, pixels, results; /* elements of the result; those without its last dimension */
-  int64_t reads; /* bytes gathered for a convolution's windows; elements of other ops' operand */
+  int64_t reads; /* bytes gathered for a convolution's windows, taps of a pool's; elements of other
+                  * ops' operand */
   int64_t rows;  /* of a convolution's window; 1 elsewhere */
   bool point;    /* a convolution's windows are one pixel each */
 } qn_work;

@@ -38,6 +38,11 @@ bool qn_has_costs(const qn_target *target) {
   return false;
 }
 
+static bool is_pool(const qn_op *op) {
+  return op->code == QN_OP_avg_pool2d || op->code == QN_OP_max_pool2d ||
+         op->code == QN_OP_qavg_pool2d || op->code == QN_OP_qmax_pool2d;
+}
+
 qn_work qn_work_of(const qn_op *op) {
   qn_work w = {.macs = qn_macs(op), .results = qn_count(&op->out->type)};
   const qn_type *y = &op->out->type;
@@ -46,6 +51,10 @@ qn_work qn_work_of(const qn_op *op) {
   w.reads = op->in_count > 0 ? qn_count(&op->in[0]->type) : 0;
   if (w.macs > 0 && op->code != QN_OP_qdepthwise_conv2d && channels > 0)
     w.reads = w.macs / channels;
+  if (is_pool(op)) {
+    qn_window g = qn_window_of(op);
+    w.reads = w.results * g.kernel_h * g.kernel_w;
+  }
   const qn_type *x = op->in_count > 0 ? &op->in[0]->type : y;
   const qn_type *weights = w.macs > 0 && op->in_count > 1 ? &op->in[1]->type : NULL;
   w.rows = weights && weights->rank == 4 ? weights->dim[1] : 1;

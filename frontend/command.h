@@ -304,9 +304,16 @@ qn_status qn_open_judge(const qn_options *o, const qn_quantization *q, const cha
 /* Quantizes, wins accuracy back, compiles, runs and judges. */
 qn_status qn_try_scheme(const qn_judge *j, const qn_scheme *scheme, qn_verdict *out) QN_MUST_CHECK;
 
+/* -- afford.c */
+/* Compiles the planned m by the fastest kernels that so many bytes of flash afford, for which
+ * options->tuning, NULL, is set; by the fastest of all where nothing fits. tell: prints what was
+ * exchanged to standard error. */
+qn_status qn_afford_kernels(qn_module *m, const qn_func *f, int64_t flash, bool tell,
+                            qn_compile_options *options, qn_object *out) QN_MUST_CHECK;
+
 /* -- fit.c */
-/* Compiles the planned m with --weights auto solved for o's budgets, if there are some; they come
- * back. tell: prints why to standard error. */
+/* Compiles the planned m with --weights auto solved for o's budgets, or with the kernels that they
+ * afford, if there are some; they come back. tell: prints why to standard error. */
 qn_status qn_compile_within(const qn_options *o, qn_module *m, const qn_func *f, bool tell,
                             qn_compile_options *options, qn_budgets *budgets,
                             qn_object *out) QN_MUST_CHECK;

@@ -9,6 +9,9 @@ qn_status qn_compile_within(const qn_options *o, qn_module *m, const qn_func *f,
   bool solve = options->weights == QN_WEIGHTS_AUTO && (o->budget_flash || o->budget_ram);
   if (solve) QN_TRY(qn_solve_weights(budgets, m, f, tell, !o->optimize, options, out));
   if (solve && options->emit == QN_EMIT_OBJ) return qn_plan_as_compiled(m, options);
+  if (o->budget_flash && options->optimize == QN_OPTIMIZE_SPEED && !options->tuning &&
+      options->weights == QN_WEIGHTS_RAW)
+    return qn_afford_kernels(m, f, budgets->flash, tell, options, out);
   return qn_compile(m, options, out);
 }
 
