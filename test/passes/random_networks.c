@@ -3,9 +3,10 @@
  *
  * Networks have what the pass decides by: zeroed rows, columns and taps of weights, biases that
  * saturate, narrow clamps, paddings, strides, dilations, groups, residual sums, broadcasts, shared
- * weights, moves along the channels, results in the middle. Afterwards the module must verify, and
- * a second run must find nothing. Network i depends on SEED + i only: a finding, which is printed,
- * is repeated with `random-networks 1 SEED+i`. Prints what went. */
+ * weights, moves along the channels, results in the middle, and int16 values, of which the pass
+ * knows nothing and which it must leave alone between int8 ones. Afterwards the module must verify,
+ * and a second run must find nothing. Network i depends on SEED + i only: a finding, which is
+ * printed, is repeated with `random-networks 1 SEED+i`. Prints what went. */
 #include <stdlib.h>
 #include <string.h>
 #include "../../passes/passes.h"
@@ -16,7 +17,7 @@ typedef struct {
   uint64_t state;
   qn_module *m;
   qn_func *f;
-  qn_value *values[MAX_VALUES]; /* int8 with one scale */
+  qn_value *values[MAX_VALUES]; /* int8 or int16 with one scale */
   int count;
   qn_value *weights[MAX_VALUES]; /* of convolutions so far */
   int weight_count;
@@ -42,17 +43,37 @@ static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
 /* ------------------------------------------------------------------ values */
 
-/* Few, so that values can be concatenated. */
-static qn_quant random_quant(network *n) {
+static int32_t most_of(qn_elem elem) { return elem == QN_i16 ? 32767 : 127; }
+
+/* Few, so that values can be concatenated; int16 without zero points. */
+static qn_quant random_quant(network *n, qn_elem elem) {
   static const qn_quant choices[] = {{.on = true, .scale = 0.0625f, .zero = -128},
                                      {.on = true, .scale = 0.125f, .zero = -3},
                                      {.on = true, .scale = 0.25f, .zero = 20}};
-  return choices[between(n, 0, 2)];
+  qn_quant q = choices[between(n, 0, 2)];
+  if (elem == QN_i16) q.zero = 0;
+  return q;
+}
+
+static void put_element(qn_elem elem, void *data, int64_t i, int32_t x) {
+  if (elem == QN_i16)
+    ((int16_t *)data)[i] = (int16_t)x;
+  else
+    ((int8_t *)data)[i] = (int8_t)x;
 }
 
 static qn_value *random_value(network *n) {
   if (chance(n, 65)) return n->values[n->count - 1];
   return n->values[between(n, 0, n->count - 1)];
+}
+
+/* NULL: none was found. */
+static qn_value *narrow_value(network *n) {
+  for (int i = 0; i < 8; i++) {
+    qn_value *v = random_value(n);
+    if (v->type.elem == QN_i8) return v;
+  }
+  return NULL;
 }
 
 /* A value of that rank; NULL: none was found. */
@@ -72,20 +93,32 @@ static qn_value *add_numbers(network *n, const char *name, qn_elem elem, int ran
   return qn_add_const(n->m, name, &type, qn_alloc(&n->m->arena, (size_t)qn_bytes(&type)));
 }
 
-static qn_value *random_constant(network *n, int rank, const int64_t *dim, qn_quant q) {
-  qn_value *v = add_numbers(n, "c", QN_i8, rank, dim);
+static qn_value *random_constant(network *n, qn_elem elem, int rank, const int64_t *dim,
+                                 qn_quant q) {
+  qn_value *v = add_numbers(n, "c", elem, rank, dim);
+  int32_t most = most_of(elem);
   v->type.q = q;
   for (int64_t i = 0; i < qn_count(&v->type); i++)
-    ((int8_t *)v->data)[i] = (int8_t)(chance(n, 30) ? q.zero : between(n, -128, 127));
+    put_element(elem, (void *)v->data, i, chance(n, 30) ? q.zero : between(n, -most - 1, most));
   return v;
 }
 
 /* An op on values of the network; its result, of quantization q, joins them. */
-static qn_op *add(network *n, qn_opcode code, qn_value *const *in, int count, qn_quant q) {
+static qn_op *add_typed(network *n, qn_opcode code, qn_value *const *in, int count, qn_elem elem,
+                        qn_quant q) {
   qn_op *op = qn_add_op(n->m, n->f, NULL, code, "v", in, count);
-  op->out->type.elem = QN_i8;
+  op->out->type.elem = elem;
   op->out->type.q = q;
   return op;
+}
+
+/* The result is stored as operand 0 is. */
+static qn_op *add(network *n, qn_opcode code, qn_value *const *in, int count, qn_quant q) {
+  return add_typed(n, code, in, count, in[0]->type.elem, q);
+}
+
+static qn_op *add_anew(network *n, qn_opcode code, qn_value *const *in, int count) {
+  return add(n, code, in, count, random_quant(n, in[0]->type.elem));
 }
 
 /* The last op added is complete: its type, or away with it if that grows too large. */
@@ -103,8 +136,10 @@ static void finish(network *n, qn_op *op) {
 
 /* A clamp of stored values: none, relu's, any, or one that leaves little. */
 static void random_clamp(network *n, qn_op *op) {
-  int32_t *clamp = (int32_t *)qn_attr_of(op, "clamp");
-  int32_t a = between(n, -128, 127), b = between(n, -128, 127);
+  int32_t *clamp = (int32_t *)qn_attr_of(op, "clamp"), most = most_of(op->out->type.elem);
+  int32_t a = between(n, -most - 1, most), b = between(n, -most - 1, most);
+  clamp[0] = -most - 1;
+  clamp[1] = most;
   if (chance(n, 40)) clamp[0] = op->out->type.q.zero;
   if (chance(n, 15)) {
     clamp[0] = least(a, b);
@@ -137,19 +172,24 @@ static void add_scaling(network *n, qn_op *op, int64_t channels) {
   *contract = (qn_contract)between(n, 0, QN_CONTRACT_COUNT - 1);
   int64_t several = chance(n, 70) ? channels : 1;
   bool is_float = *contract == QN_CONTRACT_float;
-  qn_value *bias = add_numbers(n, "b", QN_i32, 1, &channels);
+  bool wide = op->in[0]->type.elem == QN_i16, long_sums = wide && chance(n, 50);
+  qn_value *bias = add_numbers(n, "b", long_sums ? QN_i64 : QN_i32, 1, &channels);
   qn_value *mul = add_numbers(n, "mul", is_float ? QN_f32 : QN_i32, 1, &several);
   qn_value *shr = add_numbers(n, "shr", QN_i8, 1, &several);
   for (int64_t c = 0; c < channels; c++) {
     int32_t small = between(n, -20000, 20000);
-    ((int32_t *)bias->data)[c] = chance(n, 8) ? (int32_t)next(n) : small;
+    int32_t any = chance(n, 8) ? (int32_t)next(n) : small;
+    if (long_sums)
+      ((int64_t *)bias->data)[c] = (int64_t)any << 8;
+    else
+      ((int32_t *)bias->data)[c] = any;
   }
   for (int64_t c = 0; c < several; c++) {
     bool left = chance(n, 4); /* wraps around */
     if (is_float) ((float *)mul->data)[c] = 1.0f / (float)between(n, 16, 4096);
     if (!is_float) ((int32_t *)mul->data)[c] = between(n, 1 << 30, INT32_MAX);
     if (*contract == QN_CONTRACT_mulhi) ((int32_t *)mul->data)[c] >>= left ? 0 : between(n, 4, 10);
-    int32_t shift = left ? -between(n, 1, 16) : between(n, 4, 10);
+    int32_t shift = left ? -between(n, 1, long_sums ? 7 : 16) : between(n, 4, 10);
     ((int8_t *)shr->data)[c] = (int8_t)(*contract == QN_CONTRACT_mulhi && !left ? 0 : shift);
   }
   op->in[2] = bias;
@@ -221,7 +261,7 @@ static void add_conv(network *n) {
   if (chance(n, 20)) groups = channels_of(x) % 2 == 0 ? 2 : (int32_t)channels_of(x);
   int64_t channels = groups * between(n, 1, groups > 1 ? 2 : 8);
   int64_t dim[4] = {channels, kernel[0], kernel[1], channels_of(x) / groups};
-  qn_op *op = add(n, QN_OP_qconv2d, &x, 1, random_quant(n));
+  qn_op *op = add_anew(n, QN_OP_qconv2d, &x, 1);
   op->in[1] = new_weights(n, 4, dim, 0);
   op->a.qconv.groups = groups;
   random_window(n, op, kernel);
@@ -235,7 +275,7 @@ static void add_depthwise(network *n) {
   int32_t kernel[2] = {between(n, 1, 3), between(n, 1, 3)};
   int64_t channels = channels_of(x) * (chance(n, 75) ? 1 : between(n, 1, 3));
   int64_t dim[4] = {1, kernel[0], kernel[1], channels};
-  qn_op *op = add(n, QN_OP_qdepthwise_conv2d, &x, 1, random_quant(n));
+  qn_op *op = add_anew(n, QN_OP_qdepthwise_conv2d, &x, 1);
   op->in[1] = new_weights(n, 4, dim, 3);
   random_window(n, op, kernel);
   add_scaling(n, op, channels);
@@ -245,7 +285,7 @@ static void add_depthwise(network *n) {
 static void add_dense(network *n) {
   qn_value *x = random_value(n);
   int64_t dim[2] = {chance(n, 30) ? channels_of(x) : between(n, 1, 9), channels_of(x)};
-  qn_op *op = add(n, QN_OP_qdense, &x, 1, random_quant(n));
+  qn_op *op = add_anew(n, QN_OP_qdense, &x, 1);
   op->in[1] = new_weights(n, 2, dim, 0);
   add_scaling(n, op, dim[0]);
   finish(n, op);
@@ -255,16 +295,19 @@ static void add_dense(network *n) {
 
 /* What can stand beside x: another value of its shape, or a constant to be broadcast. */
 static qn_value *partner_of(network *n, const qn_value *x) {
+  qn_elem elem = x->type.elem;
   for (int i = 0; i < 6; i++) {
     qn_value *v = random_value(n);
+    if (v->type.elem != elem) continue;
     if (v != x && qn_same_shape(&v->type, &x->type)) return v;
     bool spreads = v->type.rank == x->type.rank && channels_of(v) == 1 && v->type.rank == 4;
     if (spreads && v->type.dim[0] == 1 && v->type.dim[1] == 1 && v->type.dim[2] == 1) return v;
   }
   int64_t channels = channels_of(x), one = 1;
-  if (chance(n, 30)) return random_constant(n, 1, &one, random_quant(n));
-  if (chance(n, 50)) return random_constant(n, 1, &channels, random_quant(n));
-  return random_constant(n, x->type.rank, x->type.dim, random_quant(n));
+  qn_quant q = random_quant(n, elem);
+  if (chance(n, 30)) return random_constant(n, elem, 1, &one, q);
+  if (chance(n, 50)) return random_constant(n, elem, 1, &channels, q);
+  return random_constant(n, elem, x->type.rank, x->type.dim, q);
 }
 
 /* The multiplier of operand i; left shifts, which wrap, are rare. */
@@ -287,7 +330,8 @@ static void add_pair(network *n) {
     in[0] = in[1];
     in[1] = first;
   }
-  qn_op *op = add(n, codes[between(n, 0, 3)], in, 2, random_quant(n));
+  qn_op *op = add_anew(n, codes[between(n, 0, 3)], in, 2);
+  if (op->code != QN_OP_qmul && op->out->type.elem == QN_i16) op->a.qadd.left_shift = 15;
   qn_contract contract = (qn_contract)between(n, 0, QN_CONTRACT_COUNT - 1);
   *(qn_contract *)qn_attr_of(op, "contract") = contract;
   if (op->code == QN_OP_qmul) {
@@ -305,7 +349,7 @@ static void add_pair(network *n) {
 
 static void add_requantize(network *n) {
   qn_value *x = random_value(n);
-  qn_op *op = add(n, QN_OP_requantize, &x, 1, random_quant(n));
+  qn_op *op = add_anew(n, QN_OP_requantize, &x, 1);
   qn_contract contract = (qn_contract)between(n, 0, QN_CONTRACT_COUNT - 1);
   op->a.qscale.contract = contract;
   random_factor(n, contract, between(n, 0, 3), &op->a.qscale.mul, &op->a.qscale.shr);
@@ -316,11 +360,12 @@ static void add_requantize(network *n) {
 
 static void add_lookup(network *n) {
   int64_t size = 256;
-  qn_value *in[2] = {random_value(n), NULL};
-  in[1] = random_constant(n, 1, &size, (qn_quant){0});
+  qn_value *in[2] = {narrow_value(n), NULL};
+  if (!in[0]) return;
+  in[1] = random_constant(n, QN_i8, 1, &size, (qn_quant){0});
   for (int i = between(n, 0, 255); i < 256 && chance(n, 99); i++)
     ((int8_t *)in[1]->data)[i] = 5; /* a long run of one value */
-  finish(n, add(n, QN_OP_lookup, in, 2, random_quant(n)));
+  finish(n, add_anew(n, QN_OP_lookup, in, 2));
 }
 
 /* ------------------------------------------------------------------ pools, means */
@@ -339,7 +384,7 @@ static void add_pool(network *n) {
 static void add_mean(network *n) {
   qn_value *x = random_value(n);
   if (x->type.rank < 2) return;
-  qn_op *op = add(n, QN_OP_qmean, &x, 1, random_quant(n));
+  qn_op *op = add_anew(n, QN_OP_qmean, &x, 1);
   qn_attrs_qmean *a = &op->a.qmean;
   int last = chance(n, 15) ? x->type.rank - 1 : x->type.rank - 2;
   a->axes.at[a->axes.count++] = last - (chance(n, 50) ? x->type.rank : 0);
@@ -374,11 +419,12 @@ static void add_concat(network *n) {
   int count = 1, axis = chance(n, 70) ? x->rank - 1 : between(n, 0, x->rank - 1);
   for (int i = 0; i < 12 && count < 4; i++) {
     qn_value *v = random_value(n);
-    bool fits = v->type.rank == x->rank && qn_same_quant(&v->type.q, &x->q);
+    bool fits =
+        v->type.rank == x->rank && v->type.elem == x->elem && qn_same_quant(&v->type.q, &x->q);
     for (int d = 0; fits && d < x->rank; d++) fits = d == axis || v->type.dim[d] == x->dim[d];
     if (fits) in[count++] = v;
   }
-  if (count < 4 && chance(n, 40)) in[count++] = random_constant(n, x->rank, x->dim, x->q);
+  if (count < 4 && chance(n, 40)) in[count++] = random_constant(n, x->elem, x->rank, x->dim, x->q);
   qn_op *op = add(n, QN_OP_concat, in, count, x->q);
   op->a.concat.axis = axis - (chance(n, 50) ? x->rank : 0);
   finish(n, op);
@@ -444,7 +490,8 @@ static void add_transpose(network *n) {
 /* ------------------------------------------------------------------ what mixes channels */
 
 static void add_softmax(network *n) {
-  qn_value *x = random_value(n);
+  qn_value *x = narrow_value(n);
+  if (!x) return;
   qn_op *op = add(n, QN_OP_qsoftmax, &x, 1, (qn_quant){true, 0.00390625f, -128, NULL, 0});
   op->a.qsoftmax.mul = between(n, 1 << 30, INT32_MAX);
   op->a.qsoftmax.left_shift = 24;
@@ -452,11 +499,13 @@ static void add_softmax(network *n) {
   finish(n, op);
 }
 
+/* Through a float: also from 8 to 16 bits and back. */
 static void add_float(network *n) {
   qn_value *x = random_value(n);
   qn_op *op = qn_add_op(n->m, n->f, NULL, QN_OP_dequantize, "f", &x, 1);
   if (qn_infer(n->m, op) != QN_OK) exit(1);
-  finish(n, add(n, QN_OP_quantize, &op->out, 1, random_quant(n)));
+  qn_elem elem = chance(n, 60) ? QN_i16 : QN_i8;
+  finish(n, add_typed(n, QN_OP_quantize, &op->out, 1, elem, random_quant(n, elem)));
 }
 
 /* ------------------------------------------------------------------ networks */
@@ -471,7 +520,7 @@ static void add_random_op(network *n) {
     add_transpose(n);
   else if (chance(n, 2))
     add_softmax(n);
-  else if (chance(n, 2))
+  else if (chance(n, n->values[n->count - 1]->type.elem == QN_i16 ? 20 : 4))
     add_float(n);
   else
     adders[between(n, 0, (int32_t)(sizeof adders / sizeof *adders) - 1)](n);
@@ -482,10 +531,11 @@ static void build(network *n, uint64_t seed) {
   for (int i = 0; i < 8; i++) next(n);
   n->f = qn_add_func(n->m, "f");
   for (int i = between(n, 1, 2); i > 0; i--) {
+    qn_elem elem = chance(n, 15) ? QN_i16 : QN_i8;
     qn_type type = qn_make_type(
-        QN_i8, 4,
+        elem, 4,
         (int64_t[]){chance(n, 80) ? 1 : 2, between(n, 1, 6), between(n, 1, 6), between(n, 1, 4)});
-    type.q = random_quant(n);
+    type.q = random_quant(n, elem);
     n->values[n->count++] = qn_add_param(n->m, n->f, "x", &type);
   }
   for (int i = between(n, 3, 16); i > 0; i--) add_random_op(n);
@@ -504,10 +554,12 @@ static size_t run(network *n, char *out) {
   for (int s = 0; s < SAMPLES; s++) {
     int i = 0;
     for (const qn_value *p = n->f->params; p; p = p->next, i++) {
-      int8_t *x = qn_alloc(&n->m->arena, (size_t)qn_count(&p->type));
+      void *x = qn_alloc(&n->m->arena, (size_t)qn_bytes(&p->type));
+      int32_t most = most_of(p->type.elem);
       bool extreme = chance(n, 30);
       for (int64_t k = 0; k < qn_count(&p->type); k++)
-        x[k] = (int8_t)(extreme ? (chance(n, 50) ? 127 : -128) : between(n, -128, 127));
+        put_element(p->type.elem, x, k,
+                    extreme ? (chance(n, 50) ? most : -most - 1) : between(n, -most - 1, most));
       in[i] = x;
     }
     for (i = 0; i < n->f->result_count; i++) {
@@ -520,13 +572,14 @@ static size_t run(network *n, char *out) {
 }
 
 typedef struct {
-  int64_t weights, macs, ops;
+  int64_t weights, macs, ops, wide_ops; /* the latter: with a result of int16 */
 } totals;
 
 static totals count(const qn_func *f) {
   totals t = {0};
   for (const qn_op *op = f->first; op; op = op->next) {
     t.ops++;
+    t.wide_ops += op->out->type.elem == QN_i16;
     t.macs += qn_macs(op);
     if (qn_macs(op) > 0) t.weights += qn_count(&op->in[1]->type);
   }
@@ -537,6 +590,7 @@ static void add_totals(totals *t, totals more) {
   t->weights += more.weights;
   t->macs += more.macs;
   t->ops += more.ops;
+  t->wide_ops += more.wide_ops;
 }
 
 /* NULL, or what is wrong with the pass on the networks, which are the same. */
@@ -583,8 +637,10 @@ int main(int argc, char **argv) {
   for (long i = 0; i < networks; i++) {
     if (!check(seed + (uint64_t)i, &before, &after)) return 1;
   }
-  printf("%ld networks, ops %lld -> %lld, weights %lld -> %lld, MACs %lld -> %lld\n", networks,
-         (long long)before.ops, (long long)after.ops, (long long)before.weights,
-         (long long)after.weights, (long long)before.macs, (long long)after.macs);
+  printf("%ld networks, ops %lld -> %lld (int16 %lld -> %lld), weights %lld -> %lld, MACs %lld -> "
+         "%lld\n",
+         networks, (long long)before.ops, (long long)after.ops, (long long)before.wide_ops,
+         (long long)after.wide_ops, (long long)before.weights, (long long)after.weights,
+         (long long)before.macs, (long long)after.macs);
   return 0;
 }
