@@ -114,6 +114,8 @@ typedef struct {
   const void *data;
 } qn_stack;
 qn_status qn_read_stack(qn_arena *a, const char *path, qn_stack *out) QN_MUST_CHECK;
+/* The path of samples from..to of those that it has. */
+const char *qn_slice_stack(qn_arena *a, const char *path, int64_t from, int64_t to);
 
 /* Whether the file is of that kind: it begins with a byte that no text has. */
 qn_status qn_is_npy(qn_arena *a, const char *path, bool *out) QN_MUST_CHECK;

@@ -13,16 +13,6 @@ enum { HELD_BACK = 2 /* one sample of so many */, LEAST_JUDGES = 8 };
 
 /* ------------------------------------------------------------------ samples */
 
-/* `path` with the samples from..to of those that it has, which are `count`. */
-static const char *slice(qn_arena *a, const char *path, int64_t from, int64_t to) {
-  const char *at = strrchr(path, '@');
-  long long first, end;
-  if (at && sscanf(at, "@%lld:%lld", &first, &end) == 2)
-    return qn_format(a, "%.*s@%lld:%lld", (int)(at - path), path, first + (long long)from,
-                     first + (long long)to);
-  return qn_format(a, "%s@%lld:%lld", path, (long long)from, (long long)to);
-}
-
 static qn_status split_samples(qn_judge *s, const qn_func *f) {
   const qn_texts *files = &s->q->files;
   bool samples = files->count > 0;
@@ -41,8 +31,8 @@ static qn_status split_samples(qn_judge *s, const qn_func *f) {
                        inputs.count, HELD_BACK, LEAST_JUDGES);
   s->fit.count = s->judge.count = files->count;
   for (int i = 0; i < files->count; i++) {
-    s->fit.at[i] = slice(s->a, files->at[i], 0, fit);
-    s->judge.at[i] = slice(s->a, files->at[i], fit, inputs.count);
+    s->fit.at[i] = qn_slice_stack(s->a, files->at[i], 0, fit);
+    s->judge.at[i] = qn_slice_stack(s->a, files->at[i], fit, inputs.count);
   }
   double *labels;
   QN_TRY(qn_read_labels(s->a, s->q->labels, inputs.count, &labels));

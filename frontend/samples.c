@@ -40,8 +40,11 @@ double qn_real_at(const qn_type *t, const void *data, int64_t i) {
 
 /* f32 samples as a quantized input stores them: the arithmetic of the op `quantize`. */
 static void quantize_samples(const float *from, int64_t count, const qn_type *type, void *to) {
-  const qn_quantize_params p = {.outer = 1, .channels = 1, .inner = (int32_t)count,
-                                .elem_bytes = qn_elem_bits(type->elem) / 8, .is_signed = 1,
+  const qn_quantize_params p = {.outer = 1,
+                                .channels = 1,
+                                .inner = (int32_t)count,
+                                .elem_bytes = qn_elem_bits(type->elem) / 8,
+                                .is_signed = 1,
                                 .zero = type->q.zero,
                                 .scale = type->q.scale};
   const void *in[2] = {from, NULL};
@@ -60,8 +63,10 @@ static const void *convert(qn_arena *a, const qn_type *from, const void *data, i
   if (from->elem == to->elem) return data;
   bool stored = (to->elem == QN_i8 || to->elem == QN_i16) && to->q.on;
   if (to->elem != QN_f32 && !stored) return NULL;
-  if (from->elem == QN_u8) data = widen(a, data, count);
-  else if (from->elem != QN_f32) return NULL;
+  if (from->elem == QN_u8)
+    data = widen(a, data, count);
+  else if (from->elem != QN_f32)
+    return NULL;
   if (!stored) return data;
   void *quantized = qn_alloc(a, (size_t)count * (size_t)qn_elem_bits(to->elem) / 8);
   quantize_samples(data, count, to, quantized);
@@ -70,19 +75,28 @@ static const void *convert(qn_arena *a, const qn_type *from, const void *data, i
 
 /* ------------------------------------------------------------------ files */
 
-/* `X.npy@FIRST:END`: path without the slice, and its numbers; false: there is none. */
+/* `X.npy@FIRST:END`: path without the slice, and its numbers; false: there is none, and out is as
+ * it was. */
 static bool split_slice(qn_arena *a, const char *path, const char **out_path, int64_t out[2]) {
   const char *at = strrchr(path, '@');
   char *middle, *end;
   *out_path = path;
   if (!at || !isdigit((unsigned char)at[1])) return false;
   errno = 0;
-  out[0] = strtoll(at + 1, &middle, 10);
+  int64_t first = strtoll(at + 1, &middle, 10);
   if (*middle != ':' || !isdigit((unsigned char)middle[1])) return false;
-  out[1] = strtoll(middle + 1, &end, 10);
+  int64_t last = strtoll(middle + 1, &end, 10);
   if (*end || errno) return false;
+  out[0] = first;
+  out[1] = last;
   *out_path = qn_strndup(a, path, (size_t)(at - path));
   return true;
+}
+
+const char *qn_slice_stack(qn_arena *a, const char *path, int64_t from, int64_t to) {
+  int64_t slice[2] = {0, 0};
+  split_slice(a, path, &path, slice);
+  return qn_format(a, "%s@%" PRId64 ":%" PRId64, path, slice[0] + from, slice[0] + to);
 }
 
 qn_status qn_read_stack(qn_arena *a, const char *path, qn_stack *out) {
