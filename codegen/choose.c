@@ -228,8 +228,8 @@ static bool take_none(qn_unit *u, const qn_call *call, qn_job *out) {
 }
 
 /* The op's panels, when it is to be streamed and can be, or when init can make a tuned kernel's
- * constants of decoded weights. Where speed counts most these are coded in the kernel's order: there
- * are faster kernels. */
+ * constants of decoded weights. Where speed counts most these are coded in the kernel's order:
+ * there are faster kernels. */
 static qn_panels *choose_panels(qn_unit *u, const qn_op *op, int number) {
   qn_weights form = qn_form_of(u, number);
   const char *tuned = tuned_kernel(u, op);

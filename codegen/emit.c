@@ -1,8 +1,8 @@
 /* A planned main function -> LLVM functions that call the runtime's kernels.
  *
  * One function for each distinct call is variants.c's, layers that are streamed and what init
- * decodes are decoding.c's. On top stand the exported symbols: NAME_init, NAME_run (one argument per
- * tensor) and NAME_model (runtime/quern.h), whose `run` takes arrays of addresses.
+ * decodes are decoding.c's. On top stand the exported symbols: NAME_init, NAME_run (one argument
+ * per tensor) and NAME_model (runtime/quern.h), whose `run` takes arrays of addresses.
  *
  * Memory is the decoded weights, then the plan's. Split memories are two: init gets the one for the
  * decoded weights too and leaves its address at the start of the other, where run finds it. So run

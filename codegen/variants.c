@@ -4,7 +4,8 @@
  * one internal function whose arguments are the tensors' addresses. Its body is a call of the
  * kernel, always inlined, with the parameters as a constant: that is what specialises the kernel.
  * Layers of equal shape share the code. It also tells LLVM what the plan knows: the tensors do not
- * overlap, except where the result takes an operand's place, which then is one argument for both. */
+ * overlap, except where the result takes an operand's place, which then is one argument for both.
+ */
 #include "variants.h"
 #include <string.h>
 

@@ -138,11 +138,11 @@ static qn_status report_ram(qn_module *m, const qn_func *f, const qn_object *o, 
   int32_t step = 0;
   find_lives(&m->arena, &s);
   const qn_op *peak = find_peak(&m->arena, &s, &step);
-  qn_status status =
-      qn_error(&m->src, peak->loc,
-               "the model needs %" PRId64 " bytes of RAM, %" PRId64
-               " more than --budget-ram %" PRId64 "; the peak is in layer '%s' (%s)",
-               qn_ram_of(o), qn_ram_of(o) - budget, budget, peak->out->name, qn_ops[peak->code].name);
+  qn_status status = qn_error(&m->src, peak->loc,
+                              "the model needs %" PRId64 " bytes of RAM, %" PRId64
+                              " more than --budget-ram %" PRId64 "; the peak is in layer '%s' (%s)",
+                              qn_ram_of(o), qn_ram_of(o) - budget, budget, peak->out->name,
+                              qn_ops[peak->code].name);
   int64_t decoded = o->split_bytes ? o->split_bytes : o->plan_offset;
   qn_note(
       &m->src, qn_nowhere,

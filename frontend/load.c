@@ -29,7 +29,8 @@ static qn_status read_model(qn_module *m, const char *path) {
   if (ends_with(path, ".onnx")) return qn_read_onnx(m, src);
   if (qn_is_yaml(path)) return qn_read_yaml(m, src);
   if (ends_with(path, ".qn") || strcmp(path, "-") == 0) return qn_parse(m, src);
-  return qn_error(src, qn_nowhere, "unknown kind of model file, expected .yaml, .tflite, .onnx or .qn");
+  return qn_error(src, qn_nowhere,
+                  "unknown kind of model file, expected .yaml, .tflite, .onnx or .qn");
 }
 
 /* The file's name without folders and its last ending. */

@@ -198,7 +198,8 @@ qn_status qn_encode_npy(qn_arena *a, const qn_type *type, const void *data, qn_o
   const char *descr = NULL;
   for (int i = 0; i < FORMAT_COUNT; i++)
     if (formats[i].elem == type->elem) descr = formats[i].descr;
-  if (!descr) return qn_io_error(out->path, ".npy has no element type %s", qn_elem_name(type->elem));
+  if (!descr)
+    return qn_io_error(out->path, ".npy has no element type %s", qn_elem_name(type->elem));
 
   const char *header = make_header(a, descr, type);
   size_t header_bytes = strlen(header), start = MAGIC_BYTES + 4 + header_bytes;

@@ -28,7 +28,8 @@ bool qn_takes_option(const qn_command *c, const qn_option *row) {
 
 static const qn_option *find_option(const char *word, const char *command, size_t size) {
   for (int i = 0; i < OPTION_COUNT; i++) {
-    bool same = strlen(qn_option_rows[i].flag) == size && memcmp(qn_option_rows[i].flag, word, size) == 0;
+    bool same =
+        strlen(qn_option_rows[i].flag) == size && memcmp(qn_option_rows[i].flag, word, size) == 0;
     if (same && has_word(qn_option_rows[i].commands, command)) return &qn_option_rows[i];
   }
   return NULL;
@@ -127,7 +128,8 @@ qn_status qn_parse_options(int argc, char **argv, qn_options *out) {
     const qn_option *row = find_option(word, out->command, size);
     if (!row) return unknown_option(word, out->command);
     const char *value = equals ? equals + 1 : NULL;
-    if (row->kind == QN_KIND_flag && value) return qn_io_error("quern", "'%s' takes no value", row->flag);
+    if (row->kind == QN_KIND_flag && value)
+      return qn_io_error("quern", "'%s' takes no value", row->flag);
     if (row->kind != QN_KIND_flag && !value) {
       if (++i == argc) return qn_io_error("quern", "'%s' needs %s", row->flag, row->argument);
       value = argv[i];

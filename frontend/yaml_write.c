@@ -288,7 +288,8 @@ static qn_status write_files(writer *w, const char *path) {
   struct stat info;
   if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return qn_io_error(path, "is a folder");
 
-  qn_output list[] = {{.what = "the model", .path = path}, {.what = "the weights", .path = weights}};
+  qn_output list[] = {{.what = "the model", .path = path},
+                      {.what = "the weights", .path = weights}};
   int count = w->m->consts ? 2 : 1;
   QN_TRY(qn_check_outputs(list, count, w->m->arena.files));
   qn_text text;

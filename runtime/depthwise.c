@@ -57,7 +57,8 @@ QN_INLINE void channel_long(const qn_conv_i8_params *p, const void *const *in, w
   qn_store_long(p, in, acc, channel, y);
 }
 
-/* acc[i] += the sum of channel first + i, modulo 2^32; `multiplier` channels read the same input. */
+/* acc[i] += the sum of channel first + i, modulo 2^32; `multiplier` channels read the same input.
+ */
 QN_INLINE void sum_channels(const qn_window *g, int32_t multiplier, int32_t zero, const void *x,
                             const int8_t *w, window at, int32_t first, int32_t count, uint32_t *acc,
                             int32_t wide) {

@@ -19,7 +19,8 @@ static double now(void) {
 static void *make_input(const quern_tensor *t) {
   char *data = malloc(t->bytes);
   unsigned state = 1;
-  for (size_t i = 0; i < t->bytes; i++) data[i] = (char)((state = state * 1664525u + 1013904223u) >> 24);
+  for (size_t i = 0; i < t->bytes; i++)
+    data[i] = (char)((state = state * 1664525u + 1013904223u) >> 24);
   for (size_t i = 0; t->type == QUERN_F32 && i < t->bytes / 4; i++) {
     float real = (float)(signed char)data[4 * i] / 64;
     memcpy(data + 4 * i, &real, 4);

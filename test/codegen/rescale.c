@@ -15,7 +15,8 @@ static int32_t got(const qn_rescaling *r, qn_rescale form, qn_multiply_add m, in
   return qn_clamp(qn_apply_rescale(r, form, fused, m, acc), r->low, r->high);
 }
 
-static void compare(const qn_rescaling *r, qn_rescale form, qn_multiply_add m, int64_t from, int64_t to) {
+static void compare(const qn_rescaling *r, qn_rescale form, qn_multiply_add m, int64_t from,
+                    int64_t to) {
   for (int64_t acc = from; acc <= to; acc++) {
     check_cases++;
     if (want(r, (int32_t)acc) == got(r, form, m, (int32_t)acc)) continue;
@@ -79,7 +80,8 @@ static void check_wrapping(void) {
   int accepted = 0;
   for (int i = 0; i < 40; i++) {
     qn_rescaling r = make(QN_CONTRACT_tflite, -128, -128);
-    r.acc_low = INT32_MAX - pick(0, 1 << 20); /* the excess is less than the offset, 128 steps or more */
+    r.acc_low =
+        INT32_MAX - pick(0, 1 << 20); /* the excess is less than the offset, 128 steps or more */
     r.acc_high = INT32_MAX + (int64_t)pick(1, 500);
     qn_multiply_add m;
     if (!qn_prove_rescale(&r, QN_RESCALE_fma, fused, &m)) continue;
@@ -96,7 +98,8 @@ static void check_refusals(void) {
   qn_multiply_add m;
   qn_rescaling r = make(QN_CONTRACT_tflite, 0, -128);
   r.shr = -1;
-  printf("left shift: %d\n", qn_prove_rescale(&r, QN_RESCALE_fma, fused, &m) || qn_can_rescale_integer(&r));
+  printf("left shift: %d\n",
+         qn_prove_rescale(&r, QN_RESCALE_fma, fused, &m) || qn_can_rescale_integer(&r));
   r = make(QN_CONTRACT_float, 0, -128);
   r.mul = qn_bits_of_float(1.5f);
   printf("above 1: %d\n", qn_prove_rescale(&r, QN_RESCALE_signed, fused, &m));
@@ -104,7 +107,8 @@ static void check_refusals(void) {
   printf("integer form of another contract: %d\n", qn_can_rescale_integer(&r));
 }
 
-/* High products on the scales that kernels have: all channels of which nothing below zero is stored. */
+/* High products on the scales that kernels have: all channels of which nothing below zero is
+ * stored. */
 static void check_high(const char *name, int32_t zero, int32_t factor, int32_t bits, int count) {
   int accepted = 0;
   for (int i = 0; i < count; i++) {
@@ -118,7 +122,8 @@ static void check_high(const char *name, int32_t zero, int32_t factor, int32_t b
     for (int64_t acc = r.acc_low; acc <= r.acc_high; acc += acc < -70000 || acc > 70000 ? 997 : 1) {
       int64_t got = qn_apply_high_multiply(m, factor, bits, (int32_t)acc);
       check_cases++;
-      if (want(&r, (int32_t)acc) != (got < r.low ? r.low : got > r.high ? r.high : got)) check_failures++;
+      if (want(&r, (int32_t)acc) != (got < r.low ? r.low : got > r.high ? r.high : got))
+        check_failures++;
     }
   }
   printf("%s: %s\n", name, accepted * 10 >= count * 9 ? "nearly all" : accepted ? "some" : "none");
@@ -173,7 +178,8 @@ static void check_adds(void) {
       const void *in[] = {&a, &b};
       qn_kernel_add_i8(&p, in, &y, NULL);
       check_cases++;
-      if (qn_clamp((int32_t)nearbyintf(qn_apply_add(n, a, b)), p.low, p.high) != y) check_failures++;
+      if (qn_clamp((int32_t)nearbyintf(qn_apply_add(n, a, b)), p.low, p.high) != y)
+        check_failures++;
     }
   }
   printf("adds: %s\n", accepted >= 36 ? "nearly all" : "few");

@@ -152,7 +152,8 @@ static int differences(const image *m, const uint8_t *got) {
   return count;
 }
 
-/* Bits per byte of tensor 0, or of all when there are several; -1 when the codec cannot say them. */
+/* Bits per byte of tensor 0, or of all when there are several; -1 when the codec cannot say them.
+ */
 static double round_trip(const char *what, const qn_codec *c, image *m) {
   qn_arena a = {0};
   qn_stream s;
@@ -189,8 +190,8 @@ static void expect_codec(const char *what, const qn_codec *c, image *m, double m
   printf("%s by %s: got %.3f bits, at most %.3f wanted\n", what, c->name, bits, most);
 }
 
-/* At most so many bits by these codecs, -1 where one cannot say it; and by others whatever it takes.
- * Rans may not take more than huffman. */
+/* At most so many bits by these codecs, -1 where one cannot say it; and by others whatever it
+ * takes. Rans may not take more than huffman. */
 static void expect_bits(const char *what, image *m, double huffman, double range) {
   for (const qn_codec *c = qn_codecs; c->name; c++) {
     if (strcmp(c->name, "raw") == 0)

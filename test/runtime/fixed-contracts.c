@@ -91,7 +91,8 @@ static void long_contracts(void) {
   EXPECT(qn_requantize_long(-1, HALF, 0, QN_CONTRACT_single), 0); /* -0.5 */
   EXPECT(qn_requantize_long(6, HALF, 0, QN_CONTRACT_mulhi), 2);   /* 0.25 of 6: 1.5 */
   EXPECT(qn_requantize_long(-6, HALF, 0, QN_CONTRACT_mulhi), -1);
-  EXPECT(qn_requantize_long((int64_t)1 << 40, 100, 0, QN_CONTRACT_mulhi), 25600); /* all of mul counts */
+  EXPECT(qn_requantize_long((int64_t)1 << 40, 100, 0, QN_CONTRACT_mulhi),
+         25600); /* all of mul counts */
   EXPECT(qn_requantize_long((int64_t)1 << 46, HALF, 31, QN_CONTRACT_tflite), 1 << 14);
   EXPECT(qn_requantize_long(-((int64_t)1 << 46), HALF, 31, QN_CONTRACT_tflite), -(1 << 14));
   EXPECT(qn_requantize_long(1 << 16, 0x7FFF8000, 0, QN_CONTRACT_tflite), 65534);

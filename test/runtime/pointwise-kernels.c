@@ -1,6 +1,7 @@
 /* Kernels that make one result of one element of each operand, against their definitions in exact
  * (64-bit or double) arithmetic: sums and products with broadcast under every contract, changes of
- * scale, quantize, dequantize, functions of one value, lookup, change of sign, batch normalization. */
+ * scale, quantize, dequantize, functions of one value, lookup, change of sign, batch normalization.
+ */
 #include "kernels.h"
 #include <math.h>
 #include "check.h"

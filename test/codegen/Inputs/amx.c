@@ -1,6 +1,7 @@
 /* AMX's tile registers on a processor that has none: their instructions fault, and the handler does
- * what Intel's manual (volume 2) says of them, with the configuration checked as there. Linux, x86-64,
- * without any library. Compiled with -mgeneral-regs-only: the kernel saves what the program had. */
+ * what Intel's manual (volume 2) says of them, with the configuration checked as there. Linux,
+ * x86-64, without any library. Compiled with -mgeneral-regs-only: the kernel saves what the program
+ * had. */
 #include <stdint.h>
 
 enum { SIGILL = 4, SYS_SIGACTION = 13, SYS_EXIT = 60, SYS_SIGALTSTACK = 131 };
@@ -26,7 +27,10 @@ static _Alignas(16) char stack[1 << 14];
 
 static long call_system(long what, long a, const void *b, long c, long d) {
   register long r10 __asm__("r10") = d;
-  __asm__ volatile("syscall" : "+a"(what) : "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
+  __asm__ volatile("syscall"
+                   : "+a"(what)
+                   : "D"(a), "S"(b), "d"(c), "r"(r10)
+                   : "rcx", "r11", "memory");
   return what;
 }
 
@@ -41,7 +45,8 @@ static uint64_t general(const context *c, int number) {
   return number < 8 ? low[number] : c->r8_to_r15[number - 8];
 }
 
-/* An operand in memory: base + displacement, and the index apart. `size`: bytes behind the opcode. */
+/* An operand in memory: base + displacement, and the index apart. `size`: bytes behind the opcode.
+ */
 static uint64_t address(const context *c, const uint8_t *code, uint64_t *index, int *size) {
   int mode = code[4] >> 6, base = code[4] & 7, at = 5;
   *index = 0;

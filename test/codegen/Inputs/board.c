@@ -1,5 +1,6 @@
-/* harness.c as firmware for QEMU's ARM and RISC-V boards, with start-up code of its own: samples from the
- * host's file `input`, outputs to its file `output`, both by semihosting. board.ld places it. */
+/* harness.c as firmware for QEMU's ARM and RISC-V boards, with start-up code of its own: samples
+ * from the host's file `input`, outputs to its file `output`, both by semihosting. board.ld places
+ * it. */
 #include "harness.h"
 
 extern unsigned char stack_top[], stack_limit[];

@@ -1,12 +1,12 @@
-/* Runs the compiled model `m` on samples, its inputs one after the other, until there are no more; the
- * outputs go out alike. Compiled with m.h for the sizes, linked with linux.c or board.c.
+/* Runs the compiled model `m` on samples, its inputs one after the other, until there are no more;
+ * the outputs go out alike. Compiled with m.h for the sizes, linked with linux.c or board.c.
  *
- * init and run get a painted stack and painted memory of exactly the size in the header; what they take
- * of the stack is reported. Tensors are aligned to their elements and no more. They end (every other one:
- * begin) where a page does; where there are pages, the next (the one before) cannot be accessed, and
- * inputs are read-only while the model runs. Where the object has a self-test, it is run too. Exit status
- * 0, or 2: init or run failed, 3: something took more stack than the header says, 4: something wrote
- * where it must not, 5: the self-test failed. */
+ * init and run get a painted stack and painted memory of exactly the size in the header; what they
+ * take of the stack is reported. Tensors are aligned to their elements and no more. They end (every
+ * other one: begin) where a page does; where there are pages, the next (the one before) cannot be
+ * accessed, and inputs are read-only while the model runs. Where the object has a self-test, it is
+ * run too. Exit status 0, or 2: init or run failed, 3: something took more stack than the header
+ * says, 4: something wrote where it must not, 5: the self-test failed. */
 #include "harness.h"
 #include "m.h"
 #include "quern.h"

@@ -1,5 +1,5 @@
-/* harness.c as a Linux program without any library, so that any emulator runs it and the stack holds
- * nothing else: samples from standard input, outputs to standard output. */
+/* harness.c as a Linux program without any library, so that any emulator runs it and the stack
+ * holds nothing else: samples from standard input, outputs to standard output. */
 #include "harness.h"
 
 void _start(void);
@@ -51,7 +51,9 @@ int read_bytes(void *to, uintptr_t bytes) {
   return 1;
 }
 
-void write_bytes(const void *from, uintptr_t bytes) { call_system(SYS_WRITE, 1, from, (long)bytes); }
+void write_bytes(const void *from, uintptr_t bytes) {
+  call_system(SYS_WRITE, 1, from, (long)bytes);
+}
 void report(const char *text, uintptr_t size) { call_system(SYS_WRITE, 2, text, (long)size); }
 uintptr_t stack_room(void) { return 1 << 15; }
 

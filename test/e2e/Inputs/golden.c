@@ -30,7 +30,8 @@ static array read_npy(const char *path) {
   return a;
 }
 
-static int differs(const char *got, const char *want, size_t bytes, uint32_t type, float tolerance) {
+static int differs(const char *got, const char *want, size_t bytes, uint32_t type,
+                   float tolerance) {
   if (type != QUERN_F32) return memcmp(got, want, bytes) != 0;
   for (size_t i = 0; i < bytes / 4; i++) {
     float a, b;
@@ -72,7 +73,8 @@ int main(int argc, char **argv) {
     const void *ins[1] = {widen ? (void *)real : copy};
     void *outs[1] = {got};
     if (MODEL.run(memory, ins, outs) != QUERN_OK) return printf("run failed\n"), 1;
-    wrong += (size_t)differs(got, want.data + n * out->bytes, out->bytes, out->type, tolerance_of(&want));
+    wrong += (size_t)differs(got, want.data + n * out->bytes, out->bytes, out->type,
+                             tolerance_of(&want));
   }
   printf("%zu samples, %zu wrong\n", samples, wrong);
   return wrong != 0 || samples * out->bytes != want.bytes;
