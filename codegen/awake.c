@@ -9,6 +9,13 @@ enum { TILES = 3 };
 
 static bool uses_tiles(const qn_job *job) { return job && job->emitter->needs == QN_NEEDS_amx; }
 
+bool qn_uses_tiles(const qn_unit *u) {
+  int i = 0;
+  for (const qn_op *op = u->f->first; op; op = op->next, i++)
+    if (uses_tiles(u->jobs[i])) return true;
+  return false;
+}
+
 int32_t qn_keep_awake(qn_unit *u) {
   int32_t count = 0, last = 0, kept = 0;
   for (const qn_op *op = u->f->first; op; op = op->next, count++)

@@ -198,11 +198,7 @@ static qn_status emit_run(qn_emission *e) {
  */
 static void emit_machine_check(qn_emission *e, LLVMValueRef init) {
   const qn_unit *u = e->u;
-  bool amx = false;
-  int i = 0;
-  for (const qn_op *op = u->f->first; op; op = op->next, i++)
-    amx |= u->jobs[i] && u->jobs[i]->emitter->needs == QN_NEEDS_amx;
-  if (!amx) return;
+  if (!qn_uses_tiles(u)) return;
   LLVMBasicBlockRef lacks = LLVMAppendBasicBlockInContext(u->context, init, "lacks");
   LLVMBasicBlockRef has = LLVMAppendBasicBlockInContext(u->context, init, "has");
   LLVMBuildCondBr(e->b, qn_ask_for_amx(e->u, e->b), has, lacks);

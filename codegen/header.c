@@ -207,8 +207,7 @@ static void add_init(text *t, const qn_unit *u) {
   add(t,
       "/* Prepares memory, once before run. 0, or an error: 1 the coded weights are damaged,\n"
       " * 2 memory is NULL or not aligned%s.%s */\n",
-      qn_can(u, QN_NEEDS_amx) ? ",\n * 5 a layer uses AMX, which the processor or the system lacks"
-                              : "",
+      qn_uses_tiles(u) ? ",\n * 5 a layer uses AMX, which the processor or the system lacks" : "",
       split ? " The weights are decoded into weights_memory, where\n"
               " * run reads them: it keeps their address in memory."
             : "");

@@ -127,6 +127,8 @@ void qn_decide_layouts(qn_unit *u);
 
 /* -- awake.c: the layers that are to keep AMX's tile unit awake; how many. After qn_choose_kernels. */
 int32_t qn_keep_awake(qn_unit *u);
+/* Some layer is computed by tiles: the machine is asked for them. */
+bool qn_uses_tiles(const qn_unit *u);
 
 /* -- wishes.c: the ops' `needs`, `overlap` and `lead` as the jobs and panels have them, their results'
  * margins, and a plan that keeps to them. */
