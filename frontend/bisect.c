@@ -107,10 +107,6 @@ static void run_module(const qn_func *f, const qn_inputs *inputs, void *const *r
   }
 }
 
-static double ratio_of(double signal, double noise) {
-  return noise == 0 ? INFINITY : 10 * log10(signal / noise);
-}
-
 static qn_status compare_answers(const bisection *b, const qn_func *f, void *const *results,
                                  double *out) {
   *out = INFINITY;
@@ -128,7 +124,7 @@ static qn_status compare_answers(const bisection *b, const qn_func *f, void *con
       signal += want * want;
       noise += error * error;
     }
-    *out = fmin(*out, ratio_of(signal, noise));
+    *out = fmin(*out, qn_decibels(signal, noise));
   }
   return QN_OK;
 }
@@ -148,7 +144,7 @@ static double compare_layers(const trace *now, const trace *was, int64_t samples
     signal += want * want;
     noise += error * error;
   }
-  return ratio_of(signal, noise);
+  return qn_decibels(signal, noise);
 }
 
 static void find_layer(bisection *b, const traces *now) {

@@ -216,8 +216,10 @@ int64_t qn_argmax(const qn_type *t, const void *data, int64_t sample);
 qn_status qn_read_labels(qn_arena *a, const char *path, int64_t samples, double **out) QN_MUST_CHECK;
 /* How many samples' largest elements are the labels'; -1 without labels. */
 int64_t qn_count_right(const qn_type *t, const void *results, const double *labels, int64_t samples);
-/* Signal to quantization noise, dB: 10 log10(sum ref^2 / sum (ref - x)^2) of count elements' real
- * values; infinite when they are equal. */
+/* 10 log10(signal / noise), dB; infinite without noise. */
+double qn_decibels(double signal, double noise);
+/* Signal to quantization noise, dB: signal is sum ref^2, noise sum (ref - x)^2 of count elements' real
+ * values. */
 double qn_sqnr(const qn_type *t, const void *x, const qn_type *ref_type, const void *ref, int64_t count);
 
 /* -- layers.c: how far a model's layers are from another's. */

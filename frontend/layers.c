@@ -1,7 +1,6 @@
 /* Two models side by side, layer by layer: the signal to quantization noise ratio of every value
  * of one that the other has by the same name,  10 log10(sum ref^2 / sum (ref - x)^2)  of real
  * values over all samples. So a layer's figure counts what the layers before it lost, too. */
-#include <math.h>
 #include <string.h>
 #include "command.h"
 
@@ -83,10 +82,9 @@ static qn_status score_pairs(qn_arena *a, side *x, side *ref, qn_layer_scores *o
   for (int i = 0; i < count; i++) {
     const pair *p = &pairs[i];
     const char *name = p->op->out->name;
-    out->at[out->count++] =
-        (qn_layer_score){.name = qn_strndup(a, name, strlen(name)),
-                         .op = qn_ops[p->op->code].name,
-                         .sqnr = p->noise == 0 ? INFINITY : 10 * log10(p->signal / p->noise)};
+    out->at[out->count++] = (qn_layer_score){.name = qn_strndup(a, name, strlen(name)),
+                                             .op = qn_ops[p->op->code].name,
+                                             .sqnr = qn_decibels(p->signal, p->noise)};
   }
   return QN_OK;
 }

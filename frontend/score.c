@@ -40,6 +40,10 @@ int64_t qn_count_right(const qn_type *t, const void *results, const double *labe
   return labels ? right : -1;
 }
 
+double qn_decibels(double signal, double noise) {
+  return noise == 0 ? INFINITY : 10 * log10(signal / noise);
+}
+
 double qn_sqnr(const qn_type *t, const void *x, const qn_type *ref_type, const void *ref,
                int64_t count) {
   double signal = 0, noise = 0;
@@ -48,5 +52,5 @@ double qn_sqnr(const qn_type *t, const void *x, const qn_type *ref_type, const v
     signal += want * want;
     noise += (want - got) * (want - got);
   }
-  return noise == 0 ? INFINITY : 10 * log10(signal / noise);
+  return qn_decibels(signal, noise);
 }
