@@ -43,6 +43,23 @@ static bool is_pool(const qn_op *op) {
          op->code == QN_OP_qavg_pool2d || op->code == QN_OP_qmax_pool2d;
 }
 
+/* Taps of the windows along one dimension that are inside the image. */
+static int64_t taps_along(int32_t results, int32_t stride, int32_t before, int32_t kernel,
+                          int32_t size) {
+  int64_t taps = 0;
+  for (int32_t i = 0; i < results; i++) {
+    int32_t from = i * stride - before, to = from + kernel;
+    taps += (to < size ? to : size) - (from > 0 ? from : 0);
+  }
+  return taps;
+}
+
+static int64_t pool_taps(const qn_op *op) {
+  qn_window g = qn_window_of(op);
+  return g.batch * g.out_c * taps_along(g.out_h, g.stride_h, g.top, g.kernel_h, g.in_h) *
+         taps_along(g.out_w, g.stride_w, g.left, g.kernel_w, g.in_w);
+}
+
 qn_work qn_work_of(const qn_op *op) {
   qn_work w = {.macs = qn_macs(op), .results = qn_count(&op->out->type)};
   const qn_type *y = &op->out->type;
@@ -51,10 +68,7 @@ qn_work qn_work_of(const qn_op *op) {
   w.reads = op->in_count > 0 ? qn_count(&op->in[0]->type) : 0;
   if (w.macs > 0 && op->code != QN_OP_qdepthwise_conv2d && channels > 0)
     w.reads = w.macs / channels;
-  if (is_pool(op)) {
-    qn_window g = qn_window_of(op);
-    w.reads = w.results * g.kernel_h * g.kernel_w;
-  }
+  if (is_pool(op)) w.reads = pool_taps(op);
   const qn_type *x = op->in_count > 0 ? &op->in[0]->type : y;
   const qn_type *weights = w.macs > 0 && op->in_count > 1 ? &op->in[1]->type : NULL;
   w.rows = weights && weights->rank == 4 ? weights->dim[1] : 1;
