@@ -69,6 +69,10 @@ qn_status qn_onnx_read_pad(qn_onnx_node *n) {
   }
   l.in_count = 1;
   QN_TRY(qn_onnx_take(n, x, form, &l.in[0]));
+  if (l.in[0]->type.q.on && l.a.pad.value != 0) { /* a number that cannot be stored alike */
+    l.typed = true;
+    l.type = (qn_type){.elem = QN_f32};
+  }
   return qn_onnx_add_result(n, &l, 0, form);
 }
 

@@ -231,11 +231,12 @@ static qn_status read_rounding(qn_onnx_node *n, qn_value **x, window *w) {
   return QN_OK;
 }
 
-/* A maximum of stored values is stored alike. */
-static void keep_stored(const qn_onnx_tensor *t, qn_layer *l) {
-  if (t->code == QN_ONNX_FLOAT) return;
+/* A maximum of stored values is one of them. */
+static void keep_stored(qn_layer *l) {
+  const qn_type *x = &l->in[0]->type;
+  if (l->code != QN_OP_max_pool2d || !x->q.on) return;
   l->typed = true;
-  l->type = (qn_type){.elem = l->in[0]->type.elem, .q = l->in[0]->type.q};
+  l->type = (qn_type){.elem = x->elem, .q = x->q};
 }
 
 qn_status qn_onnx_read_pool(qn_onnx_node *n) {
@@ -255,7 +256,7 @@ qn_status qn_onnx_read_pool(qn_onnx_node *n) {
   memcpy(l.a.pool.stride, w.stride, sizeof w.stride);
   l.in_count = 1;
   l.in[0] = x;
-  keep_stored(t, &l);
+  keep_stored(&l);
   return add_picture(n, &l, t->rank);
 }
 
@@ -266,6 +267,7 @@ qn_status qn_onnx_read_global_max(qn_onnx_node *n) {
   QN_TRY(qn_onnx_operand(n, 0, &t));
   QN_TRY(take_picture(n, t, &l.in[0]));
   for (int i = 0; i < 2; i++) l.a.pool.window[i] = (int32_t)l.in[0]->type.dim[1 + i];
+  keep_stored(&l);
   return add_picture(n, &l, t->rank);
 }
 

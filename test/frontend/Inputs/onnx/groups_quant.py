@@ -159,6 +159,29 @@ def moves_of_dequantized(random):
 
 
 @case("quant")
+def maximum_of_dequantized(random):
+    """Of stored values, it is one; the quantize that follows has another scale."""
+    g = Graph()
+    x = stored(random, (1, 3, 4, 6), np.int8)
+    g.add("MaxPool", [g.dequantize("x", 0.1, 4, np.int8)], "p", kernel_shape=[2, 2])
+    g.add("GlobalMaxPool", ["p"], "y")
+    g.quantize("p", 0.21, -9, np.int8)
+    real = dequantize(x, np.float32(0.1), 4)
+    p = pool(real, [2, 2], "max")
+    return (g.nodes, g.constants, {"x": x}, {"p_q": quantize(p, np.float32(0.21), -9, np.int8),
+                                             "y": f32(p.max(axis=(2, 3), keepdims=True))}, FLOAT)
+
+
+@case("quant")
+def pad_of_dequantized(random):
+    """With a number that no stored value stands for."""
+    g = Graph()
+    x = stored(random, (1, 5), np.int8)
+    g.add("Pad", [g.dequantize("x", 0.1, 4, np.int8), g.const("p", ints(0, 1, 0, 2)), g.const("v", f32(-1000.03))], "y")
+    return g.nodes, g.constants, {"x": x}, {"y": f32(np.pad(dequantize(x, np.float32(0.1), 4), [(0, 0), (1, 2)], constant_values=-1000.03))}
+
+
+@case("quant")
 def scale_in_constant_node(random):
     x = stored(random, (2, 3), np.uint8)
     nodes = [node("DequantizeLinear", ["x", "s", "z"], ["y"]), node("Constant", [], ["s"], value=f32(0.5)),
