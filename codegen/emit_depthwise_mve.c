@@ -145,7 +145,7 @@ static void set_overlap(depthwise_shape *s, qn_job *job) {
   s->in_place = s->strip == w->out && w->in == w->out && w->stride == 1 &&
                 s->lane.in == s->lane.out && s->lane.stride == 1;
   if (s->in_place) job->overlap = QN_IN_PLACE;
-  if (s->in_place || w->x_step < s->lane.x_step) return;
+  if (s->in_place || !s->walks_down) return;
   job->overlap = QN_AHEAD;
   for (int32_t image = 0; image < s->batch; image++)
     for (int32_t end = s->strip; end < w->out + s->strip; end += s->strip) {
