@@ -81,6 +81,7 @@ bool qn_can(const qn_unit *u, qn_capability what) {
   if (what == QN_NEEDS_vnni)
     return machine_has(u, "avx512vnni") || (machine_has(u, "avxvnni") && has_fma(u));
   if (what == QN_NEEDS_avx512vnni) return machine_has(u, "avx512vnni");
+  if (what == QN_NEEDS_vbmi) return machine_has(u, "avx512vnni") && machine_has(u, "avx512vbmi");
   if (what == QN_NEEDS_amx)
     return machine_has(u, "avx512vnni") && machine_has(u, "amx-int8") && machine_has(u, "amx-tile");
   if (what == QN_NEEDS_float_lanes) return qn_float_lanes(u).count > 0;

@@ -20,6 +20,7 @@ typedef enum {
   QN_NEEDS_avx2,       /* and FMA */
   QN_NEEDS_vnni,       /* of 256 bits or more: AVX-VNNI or */
   QN_NEEDS_avx512vnni,
+  QN_NEEDS_vbmi, /* AVX-512 VBMI, and AVX-512 VNNI */
   QN_NEEDS_amx, /* its int8 tiles, and AVX-512 VNNI */
   QN_NEEDS_float_lanes,
   QN_NEEDS_lanes, /* vector registers */

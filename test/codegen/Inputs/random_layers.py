@@ -14,7 +14,7 @@ random_layers.py SEED COUNT --few ...   weights of 15 different values, which ar
 
 random_layers.py SEED COUNT --only pools QUERN_COMMAND...   only averages and maxima over windows.
 
-random_layers.py SEED COUNT --only elementwise QUERN_COMMAND...   only sums, products and changes of scale.
+random_layers.py SEED COUNT --only elementwise QUERN_COMMAND...   only sums, products, changes of scale and lookups.
 
 random_layers.py SEED COUNT [--only KIND] --files QUERN_COMMAND...   writes the models (mN.qn), the inputs as raw bytes
 (mN.in) and the evaluator's answers (mN.want), for everywhere.sh.
@@ -295,19 +295,22 @@ def factors(rng, op, contract):
 
 
 def elementwise_op(rng, model):
-    """A sum, a difference or a product, of which an operand may repeat along some dims, or a change of scale."""
-    op, contract = rng.choice(["qadd", "qsub", "qmul", "qmul", "requantize"]), rng.choice(["tflite"] * 4 + ["single", "mulhi", "float"])
+    """A sum, a difference or a product, of which an operand may repeat along some dims, a change of scale or a lookup."""
+    op, contract = rng.choice(["qadd", "qsub", "qmul", "qmul", "requantize", "lookup"]), rng.choice(["tflite"] * 4 + ["single", "mulhi", "float"])
     dims = [rng.randint(1, 3), rng.randint(1, 9), rng.randint(1, 9), channels(rng)]
     other = rng.choice([dims, [rng.choice([1, n]) for n in dims], [dims[0], 1, 1, dims[3]]])
     names = []
-    for shape in [dims] if op == "requantize" else rng.choice([[dims, other], [other, dims]]):
+    for shape in [dims] if op in ("requantize", "lookup") else rng.choice([[dims, other], [other, dims]]):
         names.append(f"%x{len(model.params)}")
         model.params.append(f"{names[-1]} : i8[{','.join(map(str, shape))}] q(0.5, {rng.choice([-128, 0, rng.randint(-128, 127)])})")
         model.inputs.append((shape, noise(rng, math.prod(shape))))
     zero = rng.randint(-128, 127)
     low, high = rng.choice([(-128, 127), (zero, 127), (-100, 100)])
     y_type = f"i8[{','.join(map(str, dims))}] q(0.25, {zero})"
-    model.ops.append(f"%y{len(model.ops)} = {op} {', '.join(names)} {factors(rng, op, contract)} clamp=[{low},{high}] contract={contract} : {y_type}")
+    how = f"{factors(rng, op, contract)} clamp=[{low},{high}] contract={contract}"
+    if op == "lookup":
+        names, how = [names[0], model.constant("i8", [256], noise(rng, 256))], ""
+    model.ops.append(f"%y{len(model.ops)} = {op} {', '.join(names)} {how} : {y_type}")
     model.results.append((f"%y{len(model.ops) - 1}", y_type))
 
 
