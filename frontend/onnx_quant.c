@@ -279,7 +279,7 @@ qn_status qn_onnx_read_qlinear(qn_onnx_node *n) {
   }
   QN_TRY(on_reals.row->read(&on_reals));
   if (!qn_onnx_is_given(n, qlinear[row].result)) return qn_onnx_define_alias(n, &result);
-  QN_TRY(qn_onnx_read_quant(n, qlinear[row].result, QN_ONNX_UINT8, &y));
+  QN_TRY(qn_onnx_read_quant(n, qlinear[row].result, n->in[0]->code, &y));
   y.axis = 0;
   return quantize(n, &result, &y);
 }

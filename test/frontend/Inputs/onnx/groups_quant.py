@@ -262,3 +262,12 @@ def qlinear_activations(random):
     real = dequantize(x["x"], np.float32(0.037), 120)
     y["l"] = quantize(np.where(real < 0, real / 8, real), np.float32(0.029), 80, np.uint8)
     return nodes, constants, x, y, options
+
+
+@case("quant")
+def zero_points_left_out(random):
+    """They are 0, of the type of the operand."""
+    x = stored(random, (2, 40), np.int8)
+    nodes = [node("QLinearSigmoid", ["x", "xs", "", "ys"], ["y"], domain="com.microsoft")]
+    y = quantize(1 / (1 + np.exp(-dequantize(x, np.float32(0.037), 0))), np.float32(0.0091), 0, np.int8)
+    return nodes, {"xs": f32(0.037), "ys": f32(0.0091)}, {"x": x}, {"y": y}, FLOAT
