@@ -31,6 +31,8 @@ bool qn_plan_walk(const qn_broadcast *w, qn_x86_walk *out) {
     out->step[0][i] = w->a_stride[skipped + i];
     out->step[1][i] = w->b_stride[skipped + i];
   }
+  out->y_step[1] = out->dim[2];
+  out->y_step[0] = out->dim[1] * out->dim[2];
   return out->dim[QN_WALK_RANK - 1] >= (qn_is_one_row(out) ? 2 : LEAST_COLUMNS);
 }
 
@@ -38,16 +40,26 @@ qn_x86_walk qn_walk_along(int32_t count) {
   return (qn_x86_walk){.dim = {1, 1, count}, .step = {{0, 0, 1}, {0, 0, 1}}};
 }
 
+bool qn_is_raised(const qn_x86_walk *w) { return w->flipped[0] || w->flipped[1]; }
+
+/* Bytes of an operand as int32 lanes. */
+static LLVMValueRef widen(const elementwise *e, int operand, LLVMValueRef bytes) {
+  qn_build *b = e->b;
+  int lanes = e->isa->lanes;
+  LLVMTypeRef wide = qn_lanes_of(b, e->isa);
+  if (!qn_is_raised(e->walk)) return LLVMBuildSExt(b->b, bytes, wide, "");
+  if (!e->walk->flipped[operand]) bytes = LLVMBuildXor(b->b, bytes, qn_splat_i8(b, 128, lanes), "");
+  return LLVMBuildZExt(b->b, bytes, wide, "");
+}
+
 /* A vector of stored values, or of the first `count`, from element `first` of the row on. */
 static LLVMValueRef read_lanes(const elementwise *e, int operand, LLVMValueRef row, int first,
                                int count) {
   qn_build *b = e->b;
-  LLVMTypeRef lanes = qn_lanes_of(b, e->isa);
+  int lanes = e->isa->lanes;
   if (e->walk->step[operand][QN_WALK_RANK - 1] == 1)
-    return LLVMBuildSExt(b->b, qn_read_bytes(b, qn_at(b, row, first), e->isa->lanes, count), lanes,
-                         "");
-  LLVMValueRef one = LLVMBuildSExt(b->b, qn_read(b, b->u->i8, row, 1), b->u->i32, "");
-  return qn_broadcast_value(b, one, e->isa->lanes);
+    return widen(e, operand, qn_read_bytes(b, qn_at(b, row, first), lanes, count));
+  return widen(e, operand, qn_broadcast_value(b, qn_read(b, b->u->i8, row, 1), lanes));
 }
 
 /* Up to four vectors. at: operands and result. */
@@ -109,15 +121,15 @@ void qn_emit_elementwise(qn_build *b, const qn_isa *isa, const qn_clamping *clam
                          const qn_x86_walk *walk, int operands, qn_lane_function *results,
                          const void *of, const LLVMValueRef *arguments) {
   const elementwise e = {b, isa, clamping, walk, operands, results, of};
-  int32_t result_step[] = {walk->dim[1] * walk->dim[2], walk->dim[2]};
   LLVMValueRef row[QN_WALK_OPERANDS + 1];
   qn_loop l[QN_WALK_RANK - 1];
-  for (int i = 0; i <= operands; i++) row[i] = arguments[i];
+  for (int i = 0; i <= operands; i++)
+    row[i] = qn_at(b, arguments[i], i < operands ? walk->first[i] : walk->y_first);
   for (int d = 0; d < QN_WALK_RANK - 1; d++) {
     l[d] = qn_begin_loop(b, walk->dim[d], NULL, 0);
     for (int i = 0; i <= operands; i++)
       row[i] = qn_at_index(
-          b, row[i], qn_times(b, l[d].index, i < operands ? walk->step[i][d] : result_step[d]));
+          b, row[i], qn_times(b, l[d].index, i < operands ? walk->step[i][d] : walk->y_step[d]));
   }
   emit_row(&e, row);
   for (int d = QN_WALK_RANK - 2; d >= 0; d--) qn_end_loop(b, &l[d]);

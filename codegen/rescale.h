@@ -65,9 +65,10 @@ bool qn_is_dense_walk(const qn_broadcast *w);
 typedef struct {
   float a_scale, b_scale, offset;
   int32_t fused;
+  int32_t raised; /* operands are given as x + raised: unsigned bytes with 128, or 0 */
 } qn_add_numbers;
 /* Finds numbers that give the kernel's result for all pairs of operands. False: none was found. */
-bool qn_prove_add(const qn_add_i8_params *p, bool fused, qn_add_numbers *out);
+bool qn_prove_add(const qn_add_i8_params *p, bool fused, int32_t raised, qn_add_numbers *out);
 /* The code's value before it is rounded: the proof's model of it. */
 float qn_apply_add(qn_add_numbers n, int32_t a, int32_t b);
 

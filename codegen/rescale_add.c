@@ -44,7 +44,8 @@ static void tabulate(const qn_add_i8_params *p, int8_t *out) {
 
 static bool holds(const qn_add_i8_params *p, const int8_t *want, qn_add_numbers n) {
   for (int i = 0; i < PAIRS; i++) {
-    int32_t sum = (int32_t)nearbyintf(qn_apply_add(n, i / VALUES - 128, i % VALUES - 128));
+    int32_t a = i / VALUES - 128 + n.raised, b = i % VALUES - 128 + n.raised;
+    int32_t sum = (int32_t)nearbyintf(qn_apply_add(n, a, b));
     if (qn_clamp(sum, p->low, p->high) != want[i]) return false;
   }
   return true;
@@ -66,7 +67,7 @@ static float beside(double real, int steps) {
   return x;
 }
 
-bool qn_prove_add(const qn_add_i8_params *p, bool fused, qn_add_numbers *out) {
+bool qn_prove_add(const qn_add_i8_params *p, bool fused, int32_t raised, qn_add_numbers *out) {
   /* fractions of a step of the smaller operand by which the offset is tried to be moved */
   static const double moves[] = {0, 0.001, -0.001, 0.01, -0.01, 0.0001, -0.0001, 0.05, -0.05};
   double ka = factor(p, 0), kb = p->op == QN_SUB ? -factor(p, 1) : factor(p, 1);
@@ -78,9 +79,9 @@ bool qn_prove_add(const qn_add_i8_params *p, bool fused, qn_add_numbers *out) {
     int i = step / (2 * SCALE_STEPS + 1), j = step % (2 * SCALE_STEPS + 1);
     float a = beside(ka, (i + 1) / 2 * (i % 2 ? 1 : -1)),
           b = beside(kb, (j + 1) / 2 * (j % 2 ? 1 : -1));
-    double offset = p->y_zero - p->a_zero * (double)a - p->b_zero * (double)b;
+    double offset = p->y_zero - (p->a_zero + raised) * (double)a - (p->b_zero + raised) * (double)b;
     for (unsigned k = 0; k < sizeof moves / sizeof *moves; k++) {
-      *out = (qn_add_numbers){a, b, (float)(offset + moves[k] * unit), fused};
+      *out = (qn_add_numbers){a, b, (float)(offset + moves[k] * unit), fused, raised};
       if (holds(p, want, *out)) return true;
     }
   }
