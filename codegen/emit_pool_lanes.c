@@ -1,5 +1,6 @@
 /* avg_pool_lanes, max_pool_lanes: pools of int8 with channels in the lanes of vectors, on every
- * target that has any.
+ * target that has any. max_pool_dsp: the same of four channels in a word, whose larger bytes SSUB8
+ * finds and SEL takes.
  *
  * Results whose windows lie within the image share the code of a loop; each row and column whose
  * windows reach beyond the border has code of its own, for the taps that are inside. Channels go by
@@ -11,7 +12,14 @@
 #include <string.h>
 #include "build.h"
 
-enum { MOST_TAPS = 255, MOST_UNROLLED = 9, MOST_SPANS = 5, LEAST_LANES = 8, MOST_LANES = 64 };
+enum {
+  MOST_TAPS = 255,
+  MOST_UNROLLED = 9,
+  MOST_SPANS = 5,
+  LEAST_LANES = 8,
+  MOST_LANES = 64,
+  WORD = 4
+};
 
 /* Results first..first+count-1 of a row or column of them: `taps` of their window are inside, the
  * first one's from element `from` of the input on. */
@@ -21,7 +29,7 @@ typedef struct {
 
 typedef struct {
   qn_window g;
-  int32_t low, high, average, lanes;
+  int32_t low, high, average, lanes; /* lanes: WORD, or of a vector */
   int32_t row_count, column_count;
   span rows[MOST_SPANS], columns[MOST_SPANS];
 } pool_shape;
@@ -58,6 +66,12 @@ static bool divides_exactly(int32_t taps) {
   return true;
 }
 
+static int32_t channels_of(const qn_call *call) {
+  qn_pool_i8_params p;
+  memcpy(&p, call->params, sizeof p);
+  return p.g.in_c;
+}
+
 static int32_t lanes_for(const qn_unit *u, int32_t channels) {
   int32_t lanes = qn_least(qn_byte_lanes(u), MOST_LANES);
   while (lanes > channels) lanes /= 2;
@@ -73,29 +87,39 @@ static bool can_average(const pool_shape *s) {
   return can;
 }
 
-static bool take(qn_unit *u, const qn_call *call, qn_job *job, bool average) {
+static bool take(qn_unit *u, const qn_call *call, qn_job *job, int32_t lanes, bool average) {
   qn_pool_i8_params p;
   memcpy(&p, call->params, sizeof p);
   const qn_window *g = &p.g;
   if (u->options->optimize == QN_OPTIMIZE_SIZE || qn_constant(u, call->in[0])) return false;
   pool_shape *s = qn_alloc(&u->m->arena, sizeof *s);
   *s = (pool_shape){.g = p.g, .low = p.low, .high = p.high, .average = average};
-  s->lanes = lanes_for(u, g->in_c);
+  s->lanes = lanes;
   s->row_count = find_spans(g->out_h, g->stride_h, g->top, g->kernel_h, g->in_h, s->rows);
   s->column_count = find_spans(g->out_w, g->stride_w, g->left, g->kernel_w, g->in_w, s->columns);
-  if (s->lanes < LEAST_LANES || !s->row_count || !s->column_count) return false;
+  if (!s->row_count || !s->column_count) return false;
   if (average && !can_average(s)) return false;
   job->shape = s;
   job->shape_bytes = sizeof *s;
   return true;
 }
 
+static bool take_lanes(qn_unit *u, const qn_call *call, qn_job *job, bool average) {
+  int32_t lanes = lanes_for(u, channels_of(call));
+  return lanes >= LEAST_LANES && take(u, call, job, lanes, average);
+}
+
 bool qn_take_avg_pool_lanes(qn_unit *u, const qn_call *call, qn_job *job) {
-  return take(u, call, job, true);
+  return take_lanes(u, call, job, true);
 }
 
 bool qn_take_max_pool_lanes(qn_unit *u, const qn_call *call, qn_job *job) {
-  return take(u, call, job, false);
+  return take_lanes(u, call, job, false);
+}
+
+bool qn_take_max_pool_dsp(qn_unit *u, const qn_call *call, qn_job *job) {
+  bool vectors = qn_can(u, QN_NEEDS_mve);
+  return !vectors && channels_of(call) >= WORD && take(u, call, job, WORD, false);
 }
 
 /* ------------------------------------------------------------------ code */
@@ -112,9 +136,42 @@ static LLVMValueRef two(qn_build *b, const char *name, LLVMValueRef x, LLVMValue
   return qn_call_intrinsic(b, name, NULL, &type, 1, both, 2);
 }
 
+/* Bytes are a vector, or a word. */
+static LLVMTypeRef type_of_bytes(qn_build *b, const pool_shape *s) {
+  return s->lanes == WORD ? b->u->i32 : qn_vector(b->u->i8, s->lanes);
+}
+
+static LLVMValueRef all_bytes(qn_build *b, const pool_shape *s, int32_t value) {
+  if (s->lanes == WORD) return qn_i32(b, (value & 255) * INT64_C(0x01010101));
+  return qn_splat_i8(b, value, s->lanes);
+}
+
+/* text: of a word's bytes, GE says where x is not below y. */
+static LLVMValueRef select_bytes(qn_build *b, const char *text, size_t size, LLVMValueRef x,
+                                 LLVMValueRef y) {
+  static const char registers[] = "=&r,r,r";
+  LLVMTypeRef words[] = {b->u->i32, b->u->i32}, type = LLVMFunctionType(b->u->i32, words, 2, 0);
+  LLVMValueRef both[] = {x, y};
+  LLVMValueRef code = LLVMGetInlineAsm(type, text, size, registers, sizeof registers - 1, 0, 0,
+                                       LLVMInlineAsmDialectATT, 0);
+  return LLVMBuildCall2(b->b, type, code, both, 2, "");
+}
+
+static LLVMValueRef larger(qn_build *b, const pool_shape *s, LLVMValueRef x, LLVMValueRef y) {
+  static const char text[] = "ssub8 $0, $1, $2\nsel $0, $1, $2";
+  if (s->lanes != WORD) return two(b, "llvm.smax", x, y);
+  return select_bytes(b, text, sizeof text - 1, x, y);
+}
+
+static LLVMValueRef smaller(qn_build *b, const pool_shape *s, LLVMValueRef x, LLVMValueRef y) {
+  static const char text[] = "ssub8 $0, $1, $2\nsel $0, $2, $1";
+  if (s->lanes != WORD) return two(b, "llvm.smin", x, y);
+  return select_bytes(b, text, sizeof text - 1, x, y);
+}
+
 static LLVMValueRef add_tap(qn_build *b, const pool_shape *s, LLVMValueRef sum, LLVMValueRef x) {
-  LLVMValueRef tap = qn_read(b, qn_vector(b->u->i8, s->lanes), x, 1);
-  if (!s->average) return two(b, "llvm.smax", sum, tap);
+  LLVMValueRef tap = qn_read(b, type_of_bytes(b, s), x, 1);
+  if (!s->average) return larger(b, s, sum, tap);
   return LLVMBuildAdd(b->b, sum, LLVMBuildSExt(b->b, tap, LLVMTypeOf(sum), ""), "");
 }
 
@@ -122,7 +179,7 @@ static LLVMValueRef add_tap(qn_build *b, const pool_shape *s, LLVMValueRef sum, 
 static LLVMValueRef add_window(qn_build *b, const pool_shape *s, int32_t rows, int32_t columns,
                                LLVMValueRef x) {
   const qn_window *g = &s->g;
-  LLVMValueRef state[] = {s->average ? words(b, s, 0) : qn_splat_i8(b, s->low, s->lanes), x};
+  LLVMValueRef state[] = {s->average ? words(b, s, 0) : all_bytes(b, s, s->low), x};
   if (columns == g->in_w) { /* rows that lie one after the other are one row */
     columns *= rows;
     rows = 1;
@@ -177,8 +234,8 @@ static LLVMValueRef divide(qn_build *b, const pool_shape *s, LLVMValueRef sum, i
 }
 
 static LLVMValueRef clamp(qn_build *b, const pool_shape *s, LLVMValueRef bytes) {
-  if (s->low > INT8_MIN) bytes = two(b, "llvm.smax", bytes, qn_splat_i8(b, s->low, s->lanes));
-  if (s->high < INT8_MAX) bytes = two(b, "llvm.smin", bytes, qn_splat_i8(b, s->high, s->lanes));
+  if (s->average && s->low > INT8_MIN) bytes = larger(b, s, bytes, all_bytes(b, s, s->low));
+  if (s->high < INT8_MAX) bytes = smaller(b, s, bytes, all_bytes(b, s, s->high));
   return bytes;
 }
 
@@ -232,5 +289,9 @@ void qn_emit_avg_pool_lanes(qn_build *b, const qn_job *job, LLVMValueRef *argume
 }
 
 void qn_emit_max_pool_lanes(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
+  emit(b, job->shape, arguments);
+}
+
+void qn_emit_max_pool_dsp(qn_build *b, const qn_job *job, LLVMValueRef *arguments) {
   emit(b, job->shape, arguments);
 }
