@@ -199,13 +199,15 @@ def chain(rng, model, layers, rows):
     """So many layers, each of which reads the one before."""
     size = (lambda: 4 * rng.randint(1, 10)) if rows else (lambda: rng.randint(4, 40))
     batch, dims, c = rng.choice([1, 1, 1, 2]), [rng.randint(3, 24), rng.randint(3, 24)], size()
+    if not rows and rng.random() < 0.3:
+        dims[rng.randint(0, 1)] = rng.randint(1, 2)
     model.params.append(f"%x : i8[{batch},{dims[0]},{dims[1]},{c}] q(0.5, {rng.randint(-128, 127)})")
     model.inputs.append(([batch, *dims, c], noise(rng, batch * dims[0] * dims[1] * c)))
     name = "%x"
     for i in range(layers):
         depthwise = not rows and rng.random() < 0.5
         kernel = [3, 3] if depthwise or rows else rng.choice([[1, 1], [1, 1], [3, 3]])
-        stride = rng.choice([[1, 1], [1, 1], [1, 1], [1, 1], [2, 2], [1, 2]]) if min(dims) > 3 and not rows else [1, 1]
+        stride = rng.choice([[1, 1], [1, 1], [1, 1], [1, 1], [2, 2], [1, 2]]) if max(dims) > 3 and not rows else [1, 1]
         padding, padded = pad_text(rng, dims, kernel, [1, 1]) if rng.random() < 0.3 else ("same", None)
         o = c if depthwise or rng.random() < 0.3 else size()
         dims = out_dims(dims, kernel, stride, [1, 1], padded)
