@@ -20,7 +20,7 @@ const qn_codec *qn_find_codec(const char *name) {
 
 static uint32_t align_up(uint32_t n, uint32_t to) { return (uint32_t)qn_align_up(n, to); }
 
-uint32_t qn_place_coded(qn_coded_tensor *tensors, int count) {
+uint32_t qn_place_coded(qn_coded_tensor *tensors, int count, bool wide) {
   uint32_t base = 0, end = 0;
   for (int i = 0; i < count; i++) {
     if (i && qn_begins_image(tensors, i)) {
@@ -28,7 +28,8 @@ uint32_t qn_place_coded(qn_coded_tensor *tensors, int count) {
       end = 0;
     }
     tensors[i].base = base;
-    tensors[i].offset = qn_codec_place(end, tensors[i].bytes);
+    tensors[i].offset = qn_codec_place(end, tensors[i].bytes, wide ? QN_CODED_WIDE : 0);
+    tensors[i].wide = wide;
     end = align_up(tensors[i].offset + tensors[i].bytes, 4);
   }
   return base + end;
@@ -57,6 +58,7 @@ qn_coded_image *qn_list_images(qn_arena *a, const qn_coded_tensor *tensors, int 
   qn_coded_image *images = qn_alloc(a, ((size_t)count + 1) * sizeof *images);
   out->images = images;
   out->image_count = 0;
+  if (count && tensors[0].wide) out->features |= QN_CODED_WIDE;
   for (int i = 0; i < count; i++) {
     if (i + 1 < count && !qn_begins_image(tensors, i + 1)) continue;
     const qn_coded_tensor *last = &tensors[i];

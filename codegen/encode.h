@@ -13,6 +13,7 @@ typedef struct {
   uint32_t image;      /* which image it is in: a number, ascending from tensor to tensor */
   uint32_t offset;     /* qn_place_coded's, in its image */
   uint32_t base;       /* qn_place_coded's: of its image behind the others */
+  bool wide;           /* qn_place_coded's */
   uint32_t elem_bytes; /* 1, 2, 4 or 8 */
   qn_coded_kind kind;
   uint32_t rows, cols;     /* of weights: output channels, weights of each */
@@ -54,8 +55,9 @@ struct qn_codec {
 };
 extern const qn_codec qn_codecs[]; /* ends with a NULL name */
 
-/* Sets the tensors' offsets and bases; returns the bytes of all images, one behind the other. */
-uint32_t qn_place_coded(qn_coded_tensor *tensors, int count);
+/* Sets the tensors' offsets and bases, of large ones wide ones where processors load wide vectors
+ * (QN_CODED_WIDE); returns the bytes of all images, one behind the other. */
+uint32_t qn_place_coded(qn_coded_tensor *tensors, int count, bool wide);
 
 #define QN_CODEC(name, scratch_bytes, work, doc)                                                   \
   bool qn_encode_##name(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out);
@@ -65,7 +67,8 @@ uint32_t qn_place_coded(qn_coded_tensor *tensors, int count);
 /* The tensors' images, each at its base, aligned to 16. */
 uint8_t *qn_build_images(qn_arena *a, const qn_coded_tensor *tensors, int count,
                          uint32_t *out_bytes);
-/* Makes out's list of images; their starts are left to set. all: of qn_build_images. */
+/* Makes out's list of images, sets its feature WIDE; their starts are left to set. all: of
+ * qn_build_images. */
 qn_coded_image *qn_list_images(qn_arena *a, const qn_coded_tensor *tensors, int count,
                                const uint8_t *all, qn_stream *out);
 /* Image *image begins at `to` of the stream: its sum. Returns what is behind it. */

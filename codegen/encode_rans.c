@@ -75,7 +75,7 @@ static void put_run(qn_static_writer *static_writer, int table, const int8_t *di
   for (int s = 0; s < QN_SYMBOLS; s++) first[s + 1] = first[s] + slots[s];
   for (uint32_t i = 0; i < count; i++) {
     int8_t d = distances[i];
-    uint32_t distance = (uint32_t)(d < 0 ? -d : d), s = qn_symbol_of(distance);
+    uint32_t distance = (uint32_t)(d < 0 ? -d : d), s = qn_symbol_of(d);
     uint32_t n = qn_count_distances(s), place = 2 * (distance - qn_first_distance(s)) + (d < 0);
     uint32_t begin = slots[s] * place / n, end = slots[s] * (place + 1) / n;
     add_step(w, first[s] + begin, end - begin, SCALE, i % STATES);
@@ -85,7 +85,7 @@ static void put_run(qn_static_writer *static_writer, int table, const int8_t *di
 static void put_tables(writer *w) {
   put(&w->w, (uint32_t)w->tables->count, 3);
   for (int i = 0; i < w->tables->count; i++)
-    for (int s = 0; s < QN_SYMBOLS; s++) put(&w->w, w->tables->code[i][s], 13);
+    for (int s = 0; s < QN_STATIC_SYMBOLS; s++) put(&w->w, w->tables->code[i][s], 13);
 }
 
 /* ------------------------------------------------------------------ the stream */
@@ -117,8 +117,8 @@ bool qn_encode_rans(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream 
   const uint8_t *images = qn_build_images(a, tensors, count, &image_bytes);
   qn_static_model m;
   qn_static_tables tables;
-  if (!qn_prepare_static(a, tensors, count, images, &m)) return false;
-  qn_fit_tables(a, share_slots, QN_SYMBOLS * 13, m.rows, m.row_count, m.zeros, &tables);
+  if (!qn_prepare_static(a, tensors, count, images, (qn_static_form){0}, &m)) return false;
+  qn_fit_tables(a, share_slots, QN_STATIC_SYMBOLS * 13, m.rows, m.row_count, m.zeros, &tables);
   out->features = qn_static_features(&m, tables.number_bits);
   /* a weight is a step, an integer up to 34, a row 3, what precedes them 200 */
   size_t most = 256 + (size_t)image_bytes * 9 + (size_t)m.row_count * 3 + (size_t)count * 256;

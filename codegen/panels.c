@@ -63,7 +63,7 @@ uint32_t qn_panel_image(const qn_panels *s, int32_t channels, uint32_t offsets[Q
   for (int i = 0; i < QN_MAX_IN; i++) {
     if (!(s->operands >> i & 1)) continue;
     uint32_t bytes = s->of[i].bytes / (uint32_t)s->channels * (uint32_t)channels;
-    offsets[i] = qn_codec_place(end, bytes);
+    offsets[i] = qn_codec_place(end, bytes, s->wide ? QN_CODED_WIDE : 0);
     end = (uint32_t)qn_align_up(offsets[i] + bytes, 4);
   }
   return end;
@@ -250,7 +250,7 @@ static void list_operands(const qn_unit *u, const qn_call *call, qn_panels *s) {
 const char *qn_plan_panels(qn_unit *u, const qn_op *op, qn_take_function *take, qn_panels *out) {
   qn_call call;
   qn_bind(op, &call);
-  *out = (qn_panels){.op = op};
+  *out = (qn_panels){.op = op, .wide = qn_places_wide(u)};
   const char *why = why_not(u, op, &call);
   if (why) return why;
   list_operands(u, &call, out);
@@ -271,7 +271,7 @@ static int64_t largest_value(const qn_unit *u) {
 bool qn_plan_packed(qn_unit *u, const qn_op *op, qn_take_function *take, qn_panels *out) {
   qn_call call;
   qn_bind(op, &call);
-  *out = (qn_panels){.op = op, .by_init = true};
+  *out = (qn_panels){.op = op, .by_init = true, .wide = qn_places_wide(u)};
   if (!is_known(op) || !is_constant(u, call.in[W]) || call.in[W]->type.elem != QN_i8) return false;
   qn_job *job = qn_alloc(&u->m->arena, sizeof *job);
   list_operands(u, &call, out);

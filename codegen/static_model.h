@@ -5,11 +5,25 @@
 
 #include "encode.h"
 
-enum { QN_SYMBOLS = QN_STATIC_SYMBOLS, QN_TABLES = 4 };
+enum {
+  QN_SYMBOLS = 32,
+  QN_TABLES = 4,
+  QN_LEVEL_0 = 16,
+  QN_PREDICTION_CODE = 180, /* bytes of code that it takes, about */
+  QN_PEAK_CODE = 50
+};
 
-/* The symbol of a distance's absolute value, and the bits that it leaves open. */
-uint32_t qn_symbol_of(uint32_t distance);
-static inline uint32_t qn_open_bits(uint32_t symbol) { return symbol >> 2; }
+/* How weights are said. */
+typedef struct {
+  bool flat;   /* they have no rows */
+  bool levels; /* distances are symbols, from QN_LEVEL_0 on; all weights must be */
+} qn_static_form;
+
+/* The symbol of a distance, and the bits that it leaves open beside the sign. */
+uint32_t qn_symbol_of(int32_t distance);
+static inline uint32_t qn_open_bits(uint32_t symbol) { return symbol ? (symbol - 1) >> 2 : 0; }
+/* Whether symbols can be levels, -16..15. */
+bool qn_are_levels(const qn_coded_tensor *tensors, int count);
 
 /* -- static_tables.c: tables for groups of rows. */
 typedef struct {
@@ -38,7 +52,7 @@ void qn_fit_tables(qn_arena *a, qn_fit_table *fit, uint32_t table_bits, qn_histo
 /* -- static_model.c */
 /* A tensor as it is coded. */
 typedef struct {
-  const qn_coded_tensor *from;
+  const qn_coded_tensor *from; /* of weights without rows: one row */
   uint32_t kind;
   uint32_t k, base; /* of integers */
   uint64_t factor;  /* of multipliers */
@@ -46,6 +60,7 @@ typedef struct {
   bool predicted, peaks; /* of weights */
   int way_count;
   qn_prediction ways[3];
+  uint32_t lags[3];  /* of each way, as the features have them; 0: it is not possible */
   double bits[3][2]; /* of each way, without and with peaks */
   qn_prediction p;
   int8_t *distance; /* of each weight, by rows */
@@ -54,6 +69,8 @@ typedef struct {
 } qn_static_tensor;
 
 typedef struct {
+  qn_static_form form;
+  uint32_t lags; /* of predictions, as the features have them */
   qn_static_tensor *at;
   int count;
   qn_histogram *rows; /* of all weights, to fit tables to */
@@ -64,7 +81,7 @@ typedef struct {
 /* images: of qn_build_images. False when there are tensors that cannot be said; theirs is
  * QN_NOT_CODED. */
 bool qn_prepare_static(qn_arena *a, qn_coded_tensor *tensors, int count, const uint8_t *images,
-                       qn_static_model *out);
+                       qn_static_form form, qn_static_model *out);
 /* The decoder's argument. */
 uint32_t qn_static_features(const qn_static_model *m, int number_bits);
 

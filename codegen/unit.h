@@ -172,11 +172,14 @@ qn_weights qn_form_of(const qn_unit *u, int number);
 /* Every constant that f's calls read or f returns, and those of u's jobs, identical ones once. Sets
  * u->weights. Panels that are not worth it lose their op's u->panels. */
 qn_status qn_plan_weights(qn_unit *u) QN_MUST_CHECK;
+/* Whether decoded weights are placed for wide vectors: not on 32-bit processors. */
+bool qn_places_wide(const qn_unit *u);
 /* -- panels.c: layers whose weights are decoded some channels at a time, by run, which computes
  * these channels then, or by init, into the order of a tuned kernel. */
 struct qn_panels {
   const qn_op *op;
   bool by_init;
+  bool wide;                     /* qn_places_wide */
   int32_t channels, each, count; /* of the layer; of each panel but maybe the last; panels */
   int32_t x_step;                /* depthwise: results of an input channel; else 0 */
   qn_coded_tensor of[QN_MAX_IN]; /* operands by channel: all of the layer's; .data NULL: none */

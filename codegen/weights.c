@@ -139,9 +139,13 @@ static int count_ops(const qn_func *f) {
   return count;
 }
 
-static bool can_be_coded(const qn_weight *w) {
+bool qn_places_wide(const qn_unit *u) { return LLVMGetIntTypeWidth(u->size) > 32; }
+
+static bool can_be_coded(const qn_unit *u, const qn_weight *w) {
   if (w->raw) return false;
-  if (qn_codec_place(1, (uint32_t)w->bytes) % w->align != 0) return false;
+  uint32_t features = qn_places_wide(u) ? QN_CODED_WIDE : 0;
+  int64_t align = features || w->align < 16 ? w->align : 16;
+  if (qn_codec_place(1, (uint32_t)w->bytes, features) % align != 0) return false;
   return w->bytes >= CODED_LEAST && w->bytes <= QN_CODED_MOST && w->elem_bytes <= 4;
 }
 
@@ -234,7 +238,7 @@ static void list_tensors(const qn_unit *u, const qn_weight_plan *plan, coding *c
   c->tensors = qn_alloc(a, ((size_t)most_parts + 1) * sizeof *c->tensors);
   c->operands = no_operands(u);
   for (int i = 0; i < plan->count; i++) {
-    if (!can_be_coded(&plan->at[i])) continue;
+    if (!can_be_coded(u, &plan->at[i])) continue;
     bytes += (uint64_t)qn_align_up(plan->at[i].bytes, 64);
     if (bytes > QN_CODED_MOST) break;
     add_part(c, (part){i, -1, -1}, plan->at[i].tensor, 0);
@@ -246,7 +250,7 @@ static void list_tensors(const qn_unit *u, const qn_weight_plan *plan, coding *c
 static void encode(qn_unit *u, const qn_weight_plan *plan, coding *c) {
   list_tensors(u, plan, c);
   for (uint32_t round = 0; c->count > 0; round++) {
-    (void)qn_place_coded(c->tensors, c->count);
+    (void)qn_place_coded(c->tensors, c->count, qn_places_wide(u));
     c->stream = (qn_stream){0};
     bool coded = c->codec->encode(&u->m->arena, c->tensors, c->count, &c->stream);
     if (drop_tensors(u, c, round) && coded) return;

@@ -16,7 +16,7 @@
  *
  * Predicted weights: cols is divided into phases of equal length (the taps of a filter, say). A
  * phase has up to 4 factors, in 1/32 or as the codec says, for weights that are given by lags: so
- * many bytes before the weight in question in the image. What is coded is weight - prediction.
+ * many bytes (or phases) before the weight in question. What is coded is weight - prediction.
  *
  * Peaks: the weights of a channel are usually scaled so that the largest one is 127 or -127. Where
  * all rows are, each begins with the place and the sign of its first such weight, which is left out
@@ -49,9 +49,14 @@ enum {
   QN_STATIC_MULTIPLIERS = 1 << 9,
   QN_STATIC_INTEGERS = 1 << 10, /* any kind but weights */
   QN_STATIC_PEAKS = 1 << 11,
-  QN_STATIC_SYMBOLS = 21,
-  QN_STATIC_PHASES = 31,                                     /* at most, behind the first */
-  QN_STATIC_NUMBERS = (1 + QN_STATIC_PHASES) * QN_CODEC_LAGS /* lags, negative; then factors */
+  QN_STATIC_LEVELS = 1 << 12, /* of huffman: tables of distances, -16..15, not of symbols */
+  QN_STATIC_FLAT = 1 << 13,   /* weights have no rows */
+  QN_STATIC_BYTES = 1 << 14,  /* integers of one byte */
+  QN_STATIC_LAGS = 16,        /* from this bit on: 4 lags, of 4 bits, in multiples of a phase */
+  QN_STATIC_LONGEST = QN_STATIC_LAGS + 12, /* of them: the last one */
+  QN_STATIC_SYMBOLS = 22,
+  QN_STATIC_PHASES = 31, /* at most, behind the first */
+  QN_STATIC_FACTORS = QN_STATIC_PHASES * QN_CODEC_LAGS
 };
 
 /* Features of codec range. */
@@ -71,20 +76,24 @@ static inline void qn_store_u32(uint8_t *at, uint32_t x) {
   for (uint32_t i = 0; i < 4; i++) at[i] = (uint8_t)(x >> 8 * i);
 }
 
+/* A feature of all codecs: tensors of 1 KB or more are aligned to 64, not only to 16. */
+enum { QN_CODED_WIDE = 1 << 15 };
+
 /* Where in the image a tensor of so many bytes stands when the one before ends at `end`. */
-static inline uint32_t qn_codec_place(uint32_t end, uint32_t bytes) {
-  uint32_t most = bytes >= 1024 ? 63 : 15; /* bytes between them */
-  return (end + most) & ~most;
+static inline uint32_t qn_codec_place(uint32_t end, uint32_t bytes, uint32_t features) {
+  uint32_t most = features & QN_CODED_WIDE && bytes >= 1024 ? 63 : 15; /* bytes between them */
+  return end + ((0 - end) & most);
 }
 
-/* Symbols of distances, static_model.h's: the lowest one, and how many there are: 0 has no sign,
- * and 127 is the largest. */
+/* Symbols of distances, static_model.h's: the lowest one, and how many there are, with both signs;
+ * 127 is the largest. */
 static inline uint32_t qn_first_distance(uint32_t symbol) {
-  return ((4 + symbol % 4) << symbol / 4) - 4;
+  return symbol == 0 ? 0 : ((4 + (symbol - 1) % 4) << (symbol - 1) / 4) - 3;
 }
 
 static inline uint32_t qn_count_distances(uint32_t symbol) {
-  return symbol == 0 ? 1 : symbol == QN_STATIC_SYMBOLS - 1 ? 8 : (uint32_t)2 << symbol / 4;
+  if (symbol == 0) return 1;
+  return symbol == QN_STATIC_SYMBOLS - 1 ? 6 : (uint32_t)2 << (symbol - 1) / 4;
 }
 
 /* mantissa (24 bits) times factor (40 bits), both with their highest bit set, as a Q31 multiplier:
@@ -97,14 +106,14 @@ static inline uint32_t qn_codec_multiplier(uint32_t mantissa, uint64_t factor) {
   return high + ((uint32_t)product >> 31);
 }
 
-/* Adds words to the sum of an image (0 to begin with), which any change of one word changes, and
- * all but 2^-32 of the others. */
+/* Adds words, at least one, to the sum of an image (0 to begin with), which any change of one word
+ * changes, and all but 2^-32 of the others. */
 static inline uint32_t qn_codec_sum(uint32_t sum, const uint8_t *words, uint32_t count) {
   const uint32_t *at = (const uint32_t *)(const void *)words;
-  for (; count > 0; count--) {
+  do {
     sum ^= *at++;
     sum = (sum << 5 | sum >> 27) * 0x9E3779B1; /* odd: no two sums become one */
-  }
+  } while (--count > 0);
   return sum;
 }
 

@@ -17,7 +17,9 @@
 
 COMPACT static inline void clear_image(uint8_t *image, uint32_t image_bytes) {
   uint32_t *word = (uint32_t *)(void *)image;
-  for (uint32_t i = 0; i < image_bytes / 4; i++) word[i] = 0;
+  uint32_t i = image_bytes / 4;
+  do *word++ = 0;
+  while (--i > 0);
 }
 
 /* Whether rows * size is a number of bytes that an image may have. */

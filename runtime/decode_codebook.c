@@ -8,13 +8,14 @@
 SMALL int32_t qn_decode_codebook(const uint8_t *coded, uint32_t coded_bytes, uint32_t start,
                                  uint8_t *image, uint32_t image_bytes, void *scratch,
                                  uint32_t features) {
-  (void)scratch, (void)features;
+  (void)scratch;
   const uint8_t *next = coded + start + QN_CODEC_HEADER, *last = coded + coded_bytes;
   if (!has_sum(coded_bytes, start, 0)) return QUERN_ECORRUPT;
   clear_image(image, image_bytes);
   for (uint32_t end = 0; end < image_bytes;) {
     if (last - next < 6) return QUERN_ECORRUPT;
-    uint32_t bytes = qn_load_u32(next), most = next[4], place = qn_codec_place(end, bytes);
+    uint32_t bytes = qn_load_u32(next), most = next[4],
+             place = qn_codec_place(end, bytes, features);
     uint32_t words = place / 4 + count_words(bytes), bits = 1;
     while (most >> bits) bits++;
     const uint8_t *values = next + 5;

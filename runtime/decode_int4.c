@@ -6,13 +6,13 @@
 SMALL int32_t qn_decode_int4(const uint8_t *coded, uint32_t coded_bytes, uint32_t start,
                              uint8_t *image, uint32_t image_bytes, void *scratch,
                              uint32_t features) {
-  (void)scratch, (void)features;
+  (void)scratch;
   const uint8_t *next = coded + start + QN_CODEC_HEADER, *last = coded + coded_bytes;
   if (!has_sum(coded_bytes, start, 0)) return QUERN_ECORRUPT;
   clear_image(image, image_bytes);
   for (uint32_t end = 0; end < image_bytes;) {
     if (last - next < 4) return QUERN_ECORRUPT;
-    uint32_t bytes = qn_load_u32(next), place = qn_codec_place(end, bytes);
+    uint32_t bytes = qn_load_u32(next), place = qn_codec_place(end, bytes, features);
     uint32_t words = place / 4 + count_words(bytes);
     next += 4;
     if (words > image_bytes / 4 || bytes / 2 + bytes % 2 > (uint32_t)(last - next))

@@ -66,7 +66,8 @@ SMALL int32_t qn_decode_range(const uint8_t *coded, uint32_t coded_bytes, uint32
     if (!code_head(&c, m, &tensor, features)) return QUERN_ECORRUPT;
     uint32_t rows = tensor.field[QN_RANGE_ROWS], size = tensor.field[QN_RANGE_COLS];
     if (!is_small(rows, size, image_bytes)) return QUERN_ECORRUPT;
-    uint32_t place = qn_codec_place(end, rows * size), words = place / 4 + count_words(rows * size);
+    uint32_t place = qn_codec_place(end, rows * size, features),
+             words = place / 4 + count_words(rows * size);
     if (words > image_bytes / 4) return QUERN_ECORRUPT;
     tensor.at = image + place;
     code_elements(&c, m, &tensor, &weights, features);

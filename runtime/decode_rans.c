@@ -32,7 +32,7 @@ typedef struct {
 typedef struct {
   const uint8_t *at, *end;
   uint32_t state[STATES];
-  int32_t number[QN_STATIC_NUMBERS];
+  int32_t factor[QN_STATIC_FACTORS];
   uint32_t table_count;
   rans_table table[TABLES];
 } reader;
@@ -104,17 +104,36 @@ QUICK static void read_run(reader *r, const rans_table *t, int8_t *to, uint32_t 
   }
 }
 
+COMPACT static inline int32_t *factors_of(reader *r) { return r->factor; }
+
+/* Makes weights of a row's distances; what is at `peak` stays. */
+COMPACT static void add_predictions(reader *r, const matrix *m, int8_t *at, const int8_t *peak,
+                                    uint32_t features) {
+  const int32_t *factor = r->factor;
+  uint32_t phases = m->phases;
+  at += m->phase * m->step;
+  do {
+    uint32_t n = m->phase;
+    do {
+      if (at != peak) *at = (int8_t)(*at + predict(m, factor, at, features));
+      at += m->step;
+    } while (--n > 0);
+    factor += QN_CODEC_LAGS;
+  } while (--phases > 0);
+}
+
 /* Rows without a table are 0, as the image is. */
-COMPACT static void read_distances(reader *r, const matrix *m, uint32_t table, int8_t *at,
-                                   uint32_t peak, uint32_t weight) {
-  if (table >= r->table_count) return;
+COMPACT static int8_t *read_row(reader *r, const matrix *m, uint32_t table, int8_t *at,
+                                uint32_t peak, uint32_t features) {
+  int8_t *end = at + m->cols * m->step;
+  if (table >= r->table_count) return end;
   const rans_table *t = &r->table[table];
   uint32_t before = peak < m->cols ? peak : m->cols;
   read_run(r, t, at, m->step, before);
-  if (before == m->cols) return;
-  at += before * m->step;
-  *at = (int8_t)weight;
-  read_run(r, t, at + m->step, m->step, m->cols - before - 1);
+  if (before < m->cols) read_run(r, t, at + (before + 1) * m->step, m->step, m->cols - before - 1);
+  if (features & QN_STATIC_PREDICTED && m->phases)
+    add_predictions(r, m, at, at + peak * m->step, features);
+  return end;
 }
 
 /* Slots that the stream does not give away are those of 0, so that all are something. */
