@@ -75,6 +75,7 @@ static qn_status print_layers(const chooser *c) {
   o.calibrate = c->judge.fit;
   o.input = c->judge.judge;
   o.against = c->judge.path;
+  o.target = NULL;
   qn_options plain = qn_plain_options(&o);
   qn_layer_scores scores;
   QN_TRY(qn_score_layers(c->judge.a, c->judge.path, &o, &plain, &scores));

@@ -50,6 +50,7 @@ static bool is_class(const qn_value *v) {
 /* The float model's results for the samples that are held back. */
 static qn_status ask_teacher(qn_judge *s) {
   qn_options plain = qn_plain_options(&s->o);
+  plain.target = NULL; /* candidates run here, wherever the object will */
   qn_runner r;
   QN_TRY(qn_open_runner(s->path, &plain, &r));
   void *results[QN_MAX_IN];
