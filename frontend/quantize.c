@@ -71,7 +71,8 @@ static qn_status calibrate_without_samples(const qn_options *o, qn_module *m,
  * are all of the error; for others what refit takes, one run of both networks, is nearly all that
  * there is to win. */
 static void choose_recovery(qn_scheme *scheme) {
-  bool few = qn_weight_most(scheme, NULL) <= FEW_LEVELS;
+  bool few = qn_weight_most(scheme, NULL) <= FEW_LEVELS || scheme->step > 0;
+  for (int i = 0; i < scheme->layer_count; i++) few = few || scheme->layers[i].step > 0;
   bool wide = scheme->activations == QN_ACTIVATION_FORM_int16;
   scheme->recover[QN_RECOVERY_round_adaptive] = few || wide;
   scheme->recover[QN_RECOVERY_correct_bias] = few || wide;

@@ -282,30 +282,60 @@ static qn_status read_level_count(reader *r, const qn_node *n, int32_t *out_most
   return QN_OK;
 }
 
-/* A number for all layers, or numbers by layer. */
-static qn_status read_levels(reader *r, const qn_node *n) {
+static qn_status read_levels_of(reader *r, const qn_node *n, qn_layer_levels *out) {
+  out->step = 0;
+  return read_level_count(r, n, &out->most);
+}
+
+static qn_status read_step_of(reader *r, const qn_node *n, qn_layer_levels *out) {
+  double step = qn_is_number(n) ? strtod(n->text, NULL) : 0;
+  if (!(step >= 0.01 && step <= 4))
+    return qn_error(r->y.src, n->loc, "'steps' must be a number from 0.01 to 4");
+  out->step = (float)step;
+  return QN_OK;
+}
+
+/* A number for all layers, or numbers by layer, which count more than those of keys before. */
+static qn_status read_by_layer(reader *r, const qn_node *n, const char *key,
+                               qn_status (*read)(reader *, const qn_node *, qn_layer_levels *)) {
   qn_scheme *scheme = &r->out->scheme;
-  if (n->kind == QN_NODE_SCALAR) return read_level_count(r, n, &scheme->most);
-  QN_TRY(qn_expect_node(&r->y, n, QN_NODE_MAP, "'levels'"));
-  if (n->count > 1000) return qn_error(r->y.src, n->loc, "'levels' has more than 1000 items");
-  size_t layers = (size_t)count_layers(r->y.m) + 1, most = (size_t)n->count * layers + 1;
+  qn_layer_levels all = {.most = scheme->most, .step = scheme->step};
+  if (n->kind == QN_NODE_SCALAR) QN_TRY(read(r, n, &all));
+  scheme->most = all.most;
+  scheme->step = all.step;
+  if (n->kind == QN_NODE_SCALAR) return QN_OK;
+  QN_TRY(qn_expect_node(&r->y, n, QN_NODE_MAP, qn_format(arena_of(r), "'%s'", key)));
+  if (n->count > 1000) return qn_error(r->y.src, n->loc, "'%s' has more than 1000 items", key);
+  size_t layers = (size_t)count_layers(r->y.m) + 1, before = (size_t)scheme->layer_count;
   const char **names = qn_alloc(arena_of(r), layers * sizeof *names);
-  qn_layer_levels *list = qn_alloc(arena_of(r), most * sizeof *list);
+  qn_layer_levels *list =
+      qn_alloc(arena_of(r), (before + (size_t)n->count * layers + 1) * sizeof *list);
+  for (size_t i = 0; i < before; i++) list[i] = scheme->layers[i];
   scheme->layers = list;
-  scheme->layer_count = 0;
   for (int i = 0; i < n->count; i++) {
     int count = 0;
-    int32_t limit;
+    qn_layer_levels own = {0};
     QN_TRY(find_layer(r, n->item[2 * i], names, &count));
-    QN_TRY(qn_expect_node(&r->y, n->item[2 * i + 1], QN_NODE_SCALAR, "'levels'"));
-    QN_TRY(read_level_count(r, n->item[2 * i + 1], &limit));
+    QN_TRY(qn_expect_node(&r->y, n->item[2 * i + 1], QN_NODE_SCALAR,
+                          qn_format(arena_of(r), "'%s'", key)));
+    QN_TRY(read(r, n->item[2 * i + 1], &own));
     if (!can_have_levels(r->y.m, n->item[2 * i]->text))
-      return qn_error(r->y.src, n->item[2 * i]->loc, "'levels' are of weights, '%s' has none",
+      return qn_error(r->y.src, n->item[2 * i]->loc, "'%s' are of weights, '%s' has none", key,
                       n->item[2 * i]->text);
-    for (int k = 0; k < count; k++)
-      list[scheme->layer_count++] = (qn_layer_levels){names[k], limit};
+    for (int k = 0; k < count; k++) {
+      own.layer = names[k];
+      list[scheme->layer_count++] = own;
+    }
   }
   return QN_OK;
+}
+
+static qn_status read_levels(reader *r, const qn_node *n) {
+  return read_by_layer(r, n, "levels", read_levels_of);
+}
+
+static qn_status read_steps(reader *r, const qn_node *n) {
+  return read_by_layer(r, n, "steps", read_step_of);
 }
 
 static qn_status read_part(reader *r, const qn_node *n, const char *key, float *out) {
@@ -376,6 +406,11 @@ static const struct {
      "{\"type\": \"integer\"}}]",
      "how many values weights are rounded to, 2 or 3 to 255, odd: for all, or by layer or kind of "
      "op"},
+    {"steps", read_steps, ANY, NULL,
+     "\"anyOf\": [{\"type\": \"number\"}, {\"type\": \"object\", \"additionalProperties\": "
+     "{\"type\": \"number\"}}]",
+     "what weights are multiples of, by their root mean square, chosen for few bits when they are "
+     "coded: for all, or by layer or kind of op"},
     {"prune", read_prune, ANY, NULL,
      "\"type\": \"number\", \"minimum\": 0, \"exclusiveMaximum\": 1",
      "the part of each layer's weights to make 0, the smallest ones; needs samples"},
@@ -505,9 +540,9 @@ static qn_status check_forms(const qn_scheme *s) {
     if (qn_is_halved(s) && s->recover[i] && i != QN_RECOVERY_equalize)
       return qn_io_error("quern", "'%s' is for integers, weights are %s", recovery_names[i],
                          weight_names[s->weights]);
-  if (qn_is_halved(s) && (qn_is_lossy(s) || s->most || s->layer_count))
+  if (qn_is_halved(s) && (qn_is_lossy(s) || s->most || s->step > 0 || s->layer_count))
     return qn_io_error("quern",
-                       "levels and what prunes, clusters or splits is for integers, "
+                       "levels, steps and what prunes, clusters or splits is for integers, "
                        "weights are %s",
                        weight_names[s->weights]);
   return QN_OK;

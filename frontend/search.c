@@ -71,7 +71,7 @@ static void list_layers(search *s, const qn_func *f) {
   for (const qn_op *op = f->first; op; op = op->next) {
     if (!has_constant_weights(op) || qn_is_kept(&s->judge.q->scheme, op)) continue;
     const char *name = qn_strndup(s->judge.a, op->out->name, strlen(op->out->name));
-    s->levels[s->count] = (qn_layer_levels){name, MOST_INT8};
+    s->levels[s->count] = (qn_layer_levels){name, MOST_INT8, 0};
     s->at[s->count++] = (layer){.name = name, .weights = qn_count(&op->in[1]->type)};
   }
 }

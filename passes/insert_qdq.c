@@ -366,12 +366,14 @@ qn_status qn_check_quantizable(qn_module *m, const qn_scheme *scheme) {
 
 /* The ops' weight levels, in order, while their results still have the names that the scheme uses.
  */
-static const int32_t *find_levels(qn_arena *a, const qn_func *f, const qn_scheme *scheme) {
+static const qn_layer_levels *find_levels(qn_arena *a, const qn_func *f, const qn_scheme *scheme) {
   int count = 0;
-  int32_t *most = qn_alloc(a, ((size_t)f->op_count + 1) * sizeof *most);
+  qn_layer_levels *levels = qn_alloc(a, ((size_t)f->op_count + 1) * sizeof *levels);
   for (const qn_op *op = f->first; op; op = op->next)
-    if (qn_has_weights(op)) most[count++] = qn_weight_most(scheme, op);
-  return most;
+    if (qn_has_weights(op))
+      levels[count++] =
+          (qn_layer_levels){.most = qn_weight_most(scheme, op), .step = qn_weight_step(scheme, op)};
+  return levels;
 }
 
 qn_status pass_insert_qdq(qn_module *m, const qn_pass_options *options) {
@@ -382,11 +384,11 @@ qn_status pass_insert_qdq(qn_module *m, const qn_pass_options *options) {
     qn_arena a = {0};
     work w;
     open_work(&a, m, f, scheme, &w);
-    const int32_t *most = find_levels(&a, f, scheme);
+    const qn_layer_levels *levels = find_levels(&a, f, scheme), none = {0};
     qn_status status = qn_is_dynamic(scheme) ? QN_OK : store_values(&w);
     for (qn_op *op = f->first; status == QN_OK && op; op = op->next) {
-      int32_t limit = qn_has_weights(op) ? *most++ : 0;
-      if (is_integer(&w, op)) qn_quantize_constants(m, f, op, scheme, limit);
+      qn_layer_levels own = qn_has_weights(op) ? *levels++ : none;
+      if (is_integer(&w, op)) qn_quantize_constants(m, f, op, scheme, own);
     }
     if (status == QN_OK && scheme->stored_io) store_io(&w);
     qn_free_arena(&a);

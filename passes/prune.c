@@ -22,6 +22,7 @@ typedef struct {
 
 typedef struct {
   const qn_func *f;
+  const qn_scheme *scheme;
   double weights, channels; /* the part that goes */
 } plan;
 
@@ -100,8 +101,9 @@ static void drop_biases(qn_arena *a, qn_pupil *p) {
 static qn_status prune_layer(const qn_lesson *lesson, void *of) {
   const plan *asked = of;
   qn_pupil p = lesson->pupil;
+  bool rated = qn_weight_step(asked->scheme, lesson->twin) > 0;
   if (p.op->code == QN_OP_depthwise_conv2d) {
-    qn_round_layer(lesson, &(qn_choices){0});
+    qn_round_layer(lesson, &(qn_choices){.rated = rated});
     return QN_OK;
   }
   qn_arena a = {0};
@@ -110,7 +112,7 @@ static qn_status prune_layer(const qn_lesson *lesson, void *of) {
   ranked *weights = rank_weights(&a, &p);
   if (channels) mark_channels(&a, &p, weights, asked->channels, zero);
   mark_weights(&p, weights, asked->weights, zero);
-  qn_round_layer(lesson, &(qn_choices){.zero = zero});
+  qn_round_layer(lesson, &(qn_choices){.zero = zero, .rated = rated});
   if (channels) drop_biases(&a, &p);
   qn_free_arena(&a);
   return QN_OK;
@@ -118,6 +120,6 @@ static qn_status prune_layer(const qn_lesson *lesson, void *of) {
 
 qn_status pass_prune(qn_module *m, const qn_pass_options *options) {
   const qn_scheme *scheme = options->scheme ? options->scheme : &qn_default_scheme;
-  plan asked = {qn_main_func(m), (double)scheme->prune, (double)scheme->prune_channels};
+  plan asked = {qn_main_func(m), scheme, (double)scheme->prune, (double)scheme->prune_channels};
   return qn_replay(m, options, "prune", prune_layer, &asked);
 }

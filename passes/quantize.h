@@ -37,12 +37,15 @@ enum { QN_SIGNS = -1 }; /* in place of the largest magnitude: weights are -1 or 
 typedef struct {
   const char *layer;
   int32_t most;
+  float step; /* other than 0: as the scheme's step, and most does not count */
 } qn_layer_levels;
 
 typedef struct {
   qn_weight_form weights;
   qn_activation_form activations;
   int32_t most; /* weights are stored in -most..most, or QN_SIGNS; 0: as the weight form says */
+  float step;   /* other than 0: weights are multiples of so many of their root mean square, for
+                 * few bits when they are coded; counts more than most */
   int layer_count;
   const qn_layer_levels *layers; /* those whose weights are stored otherwise; later ones count */
   float prune, prune_channels; /* the part of each layer's weights, and of its channels, to drop */
@@ -148,10 +151,12 @@ bool qn_has_weights(const qn_op *op);
 /* The largest magnitude that op's weights are to be stored with, or QN_SIGNS; NULL: of a layer without levels of
  * its own. */
 int32_t qn_weight_most(const qn_scheme *scheme, const qn_op *op);
+/* The step of op's weights as a part of their root mean square; 0: they have levels. NULL as above. */
+float qn_weight_step(const qn_scheme *scheme, const qn_op *op);
 /* The float constants among op's operands, but for biases, become integers behind a dequantize;
- * weights are stored in -most..most, or as signs. Its operands and its result are stored already (insert-qdq). */
+ * weights are stored as `levels` say. Its operands and its result are stored already (insert-qdq). */
 void qn_quantize_constants(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme,
-                           int32_t most);
+                           qn_layer_levels levels);
 
 /* -- insert_qdq.c */
 /* Whether the scheme leaves op float, by name or by kind. */

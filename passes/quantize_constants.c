@@ -3,13 +3,14 @@
  * stores them in the accumulator's unit, x.scale * w.scale.
  *
  * Weights are symmetric: scale = max |w| / most, per output channel or for all; most is the
- * layer's, the scheme's or the form's. Of three levels the scale is that of the least squared
- * error, the mean of the k largest magnitudes, k where (their sum)^2 / k is largest; of two levels,
- * the signs, the mean of all: Li et al. 2016, arXiv 1605.04711; Rastegari et al. 2016, arXiv
- * 1603.05279. A channel that
- * hardly counts, all zero say, would get a unit in which its bias overflows or its multiplier
- * vanishes. So no channel's unit is finer than 2^-20 of the result's scale: a whole product of
- * such a channel is less than 1/32 of a step then. */
+ * layer's, the scheme's or the form's. Or their step is given, as a part of their root mean square:
+ * coded, weights take bits by how they are spread, not by the largest one. Of three levels the
+ * scale is that of the least squared error, the mean of the k largest magnitudes, k where (their
+ * sum)^2 / k is largest; of two levels, the signs, the mean of all: Li et al. 2016, arXiv
+ * 1605.04711; Rastegari et al. 2016, arXiv 1603.05279. A channel that hardly counts, all zero say,
+ * would get a unit in which its bias overflows or its multiplier vanishes. So no channel's unit is
+ * finer than 2^-20 of the result's scale: a whole product of such a channel is less than 1/32 of a
+ * step then. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -58,9 +59,22 @@ static bool is_layer(const qn_op *op, const char *name) {
   return strcmp(name, op->out->name) == 0 || strcmp(name, qn_ops[op->code].name) == 0;
 }
 
-int32_t qn_weight_most(const qn_scheme *scheme, const qn_op *op) {
+/* NULL: op has no levels of its own. */
+static const qn_layer_levels *find_levels(const qn_scheme *scheme, const qn_op *op) {
   for (int i = scheme->layer_count - 1; op && i >= 0; i--)
-    if (is_layer(op, scheme->layers[i].layer)) return scheme->layers[i].most;
+    if (is_layer(op, scheme->layers[i].layer)) return &scheme->layers[i];
+  return NULL;
+}
+
+float qn_weight_step(const qn_scheme *scheme, const qn_op *op) {
+  const qn_layer_levels *own = find_levels(scheme, op);
+  return own ? own->step : scheme->step;
+}
+
+int32_t qn_weight_most(const qn_scheme *scheme, const qn_op *op) {
+  const qn_layer_levels *own = find_levels(scheme, op);
+  if (qn_weight_step(scheme, op) > 0) return weight_limits[QN_WEIGHT_FORM_int8];
+  if (own) return own->most;
   return scheme->most ? scheme->most : weight_limits[scheme->weights];
 }
 
@@ -69,9 +83,19 @@ static int descending(const void *a, const void *b) {
   return (x < y) - (x > y);
 }
 
-/* Of weights with these magnitudes, which it sorts; most as in qn_layer_levels. */
-static double choose_scale(float *magnitudes, int64_t count, int32_t most) {
+static double root_mean_square(const float *x, int64_t count) {
+  double sum = 0;
+  for (int64_t i = 0; i < count; i++) sum += (double)x[i] * (double)x[i];
+  return sqrt(sum / (double)count);
+}
+
+/* Of weights with these magnitudes, which it sorts. */
+static double choose_scale(float *magnitudes, int64_t count, qn_layer_levels levels) {
+  int32_t most = levels.most;
   qsort(magnitudes, (size_t)count, sizeof *magnitudes, descending);
+  if (levels.step > 0)
+    return fmax((double)levels.step * root_mean_square(magnitudes, count),
+                (double)magnitudes[0] / most);
   if (most > 1) return (double)magnitudes[0] / most;
   double sum = 0, best = 0, scale = 0;
   for (int64_t k = 1; k <= count; k++) {
@@ -85,8 +109,8 @@ static double choose_scale(float *magnitudes, int64_t count, int32_t most) {
 }
 
 /* scales[channel], or scales[0] for all. */
-static void choose_scales(const weights *p, const qn_scheme *scheme, int32_t most, double least,
-                          float *scales) {
+static void choose_scales(const weights *p, const qn_scheme *scheme, qn_layer_levels levels,
+                          double least, float *scales) {
   qn_arena a = {0};
   int64_t count = scheme->per_tensor ? 1 : p->channels, size = p->count / count;
   float *magnitudes = qn_alloc(&a, (size_t)size * sizeof *magnitudes);
@@ -94,7 +118,7 @@ static void choose_scales(const weights *p, const qn_scheme *scheme, int32_t mos
     bool strided = count > 1 && p->channel_is_last;
     for (int64_t i = 0; i < size; i++)
       magnitudes[i] = fabsf(p->w[strided ? i * count + c : c * size + i]);
-    scales[c] = (float)fmax(choose_scale(magnitudes, size, most), least);
+    scales[c] = (float)fmax(choose_scale(magnitudes, size, levels), least);
   }
   qn_free_arena(&a);
 }
@@ -127,7 +151,7 @@ static void remark_zeros(const qn_module *m, const qn_op *op, const weights *p) 
 }
 
 static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme,
-                             int32_t most) {
+                             qn_layer_levels levels) {
   const qn_value *w = op->in[1];
   weights p = {.w = qn_reals(w),
                .count = qn_count(&w->type),
@@ -136,7 +160,7 @@ static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_schem
   p.channels = w->type.dim[axis];
   remark_zeros(m, op, &p);
   float *scales = qn_alloc(&m->arena, (size_t)p.channels * sizeof *scales);
-  choose_scales(&p, scheme, most, least_scale(f, op), scales);
+  choose_scales(&p, scheme, levels, least_scale(f, op), scales);
   qn_type type = w->type;
   type.elem = weight_elems[scheme->weights];
   type.q = (qn_quant){.on = true, .scale = scales[0]};
@@ -146,7 +170,7 @@ static void quantize_weights(qn_module *m, qn_func *f, qn_op *op, const qn_schem
     type.q.scales = qn_add_const(m, qn_format(&m->arena, "%s.s", w->name), &list, scales);
   }
   void *data = qn_alloc(&m->arena, (size_t)qn_bytes(&type));
-  round_weights(&p, scheme, most, scales, data);
+  round_weights(&p, scheme, levels.most, scales, data);
   replace_operand(m, f, op, 1, qn_add_const(m, qn_format(&m->arena, "%s.q", w->name), &type, data));
 }
 
@@ -177,9 +201,9 @@ bool qn_has_weights(const qn_op *op) {
 }
 
 void qn_quantize_constants(qn_module *m, qn_func *f, qn_op *op, const qn_scheme *scheme,
-                           int32_t most) {
+                           qn_layer_levels levels) {
   bool is_weighted = qn_has_weights(op);
-  if (is_weighted && qn_reals(op->in[1])) quantize_weights(m, f, op, scheme, most);
+  if (is_weighted && qn_reals(op->in[1])) quantize_weights(m, f, op, scheme, levels);
   for (int i = 0; !is_weighted && i < op->in_count; i++)
     if (qn_reals(op->in[i])) quantize_operand(m, f, op, i, scheme);
 }

@@ -105,6 +105,7 @@ typedef struct {
   const int32_t *values; /* ascending; count 0: those up to the pupil's most, or its signs */
   int32_t count;
   const bool *zero; /* by channel * columns + column: only 0; NULL: none */
+  bool rated;       /* weights will be coded: bits count, and the scale stays (count is 0) */
 } qn_choices;
 /* Rounds the pupil's weights for the least error on the lesson's samples; leaves layers that are
  * too large. */

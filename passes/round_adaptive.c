@@ -4,9 +4,11 @@
  * Of each channel, with x the rows that the pupil's layer reads and y the teacher's answers, both
  * about their means (the bias is a column of its own that always reads 1 and is never rounded):
  *   1. the best real weights v minimise  mean (y - v x)^2 + d |v - w|^2,  w the teacher's weights:
- *      (C + d) (v - w) = mean(x y) - C w,  C = mean(x x'),  d = 1/10 of C's mean diagonal.
- *      They take back errors of the layers before, but of a hundred samples also what is only
- *      theirs: the target t is half way, (v + w) / 2;
+ *      (C + d) (v - w) = mean(x y) - C w,  C = mean(x x').
+ *      They take back errors of the layers before, but of few samples also what is only theirs:
+ *      the target is t = w + h (v - w). With so few rows that 8 and less come on a column, h = 1/2
+ *      and d = 1/10 of C's mean diagonal; with many more h = 1 and d = 1/50 (doubt_of).
+ *      Levels do well with the former always;
  *   2. with C + d = R'R, R upper, |R (t - q)|^2 is what integers q cost. From the last column to
  *      the first each one is rounded to where it pays best for what those behind it did wrong:
  *      q[j] = round(t[j] + sum over k > j of R[j,k] / R[j,j] * (t[k] - q[k])).
@@ -17,23 +19,37 @@
  * (two and three levels: a tenth) the one that costs least. prune and cluster have the same done
  * with integers that they allow.
  *
+ * Weights of a given step (scheme.step) keep their scale s, and bits count: what is minimised in
+ * steps 2 and 3 is  cost + l * bits.  A step's error is s^2 R[j,j]^2 / 12 in the mean and falls by
+ * a factor of 4 per bit, so a bit is worth  l = 2 ln(2) / 12 * s^2 * R[j,j]^2,  R[j,j] as the
+ * layer's geometric mean: columns that hardly count get small weights, which take few bits. An
+ * integer's bits are those of its magnitude's frequency in the layer, rounded so before, and a
+ * sign.
+ *
  * Requires: @teacher, samples. Leaves alone: layers of more than MOST_COLUMNS columns.
  * Source: Hassibi and Stork 1993; Frantar and Alistarh 2022, arXiv 2208.11580; Frantar et al. 2022,
  * arXiv 2210.17323; step 2 is Babai's nearest plane. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include "normal.h"
 #include "recover.h"
 
 enum {
   MOST_COLUMNS = 6144,
   LEAST_ROWS = 2048,
-  FEW_LEVELS = 31, /* grids up to -31..31 choose their scale */
+  ENOUGH_ROWS = 16384, /* and 64 per column: more say hardly more */
+  FEW_LEVELS = 31,     /* grids up to -31..31 choose their scale */
   SCALES = 11,
   LOW_SCALES = 22, /* of two or three levels, whose best scale is far below the largest weight */
+  MAGNITUDES = 128,
+  RATINGS = 3,  /* roundings that count frequencies, the first one without */
+  DOUBTFUL = 8, /* rows by column */
   SWEEPS = 20
 };
-static const double damping = 0.1;
+static const double damping = 0.1, least_damping = 0.02;
+static const double bit_cost =
+    1.5 * 2 * 0.6931 / 12;           /* half as much again: codes take whole bits */
 static const double most_work = 4e9; /* multiplications for the moments of one layer */
 
 /* One group of channels. Columns are in the order of rounding: column j is order[j] of the layer.
@@ -56,14 +72,18 @@ typedef struct {
   int32_t *chosen; /* [channels, columns], in the order of rounding */
   int32_t *trial;  /* [columns] */
   double *error, *gradient;
+  double bit;                  /* what one bit costs; 0: nothing */
+  double bits[MAGNITUDES];     /* of each magnitude, with the sign */
+  int64_t counted[MAGNITUDES]; /* how often it was chosen */
 } work;
 
 /* ------------------------------------------------------------------ moments */
 
 /* One row of so many is enough, where there are very many. */
-static int64_t row_stride(const qn_layout *l, int64_t rows) {
+static int64_t row_stride(const qn_layout *l, int64_t rows, bool rated) {
   double of_one = (double)l->groups * l->columns * l->columns;
   double enough = fmax(most_work / of_one, LEAST_ROWS + 2 * (double)l->columns);
+  if (rated) enough = fmin(enough, ENOUGH_ROWS + 64 * (double)l->columns);
   return (int64_t)ceil((double)rows / enough);
 }
 
@@ -74,9 +94,9 @@ static int64_t pick_row(int64_t first, int64_t stride) {
   return first + (int64_t)((x >> 33) % (uint64_t)stride);
 }
 
-static void see_rows(const qn_lesson *lesson, int32_t index, qn_normal *s) {
+static void see_rows(const work *w, const qn_lesson *lesson, int32_t index, qn_normal *s) {
   const qn_layout *l = &lesson->pupil.layout;
-  int64_t rows = lesson->samples * l->pixels, stride = row_stride(l, rows);
+  int64_t rows = lesson->samples * l->pixels, stride = row_stride(l, rows, w->choices->rated);
   qn_arena a = {0};
   float *row = qn_alloc(&a, (size_t)l->columns * sizeof *row);
   for (int64_t i = 0; i + stride <= rows; i += stride) {
@@ -110,15 +130,21 @@ static void choose_order(qn_arena *a, const qn_normal *s, int32_t *order) {
   for (int32_t k = 0; k < n; k++) order[k] = list[k].column;
 }
 
-static double damping_of(const qn_normal *s) {
-  double trace = 0;
-  for (int32_t k = 0; k < s->columns; k++) trace += s->xx[(size_t)k * (size_t)s->columns + k];
-  return trace > 0 ? damping * trace / s->columns : 1;
+/* 1: the rows say little about so many columns; near 0: they are very many. */
+static double doubt_of(const work *w, const qn_normal *s) {
+  if (!w->choices->rated) return 1;
+  return fmin(1, DOUBTFUL * (double)s->columns / (double)(s->count + 1));
 }
 
-static void fill_group(const qn_normal *s, group *g) {
+static double damping_of(const work *w, const qn_normal *s) {
+  double trace = 0, share = least_damping + (damping - least_damping) * doubt_of(w, s);
+  for (int32_t k = 0; k < s->columns; k++) trace += s->xx[(size_t)k * (size_t)s->columns + k];
+  return trace > 0 ? share * trace / s->columns : 1;
+}
+
+static void fill_group(const work *w, const qn_normal *s, group *g) {
   int32_t n = s->columns;
-  double d = damping_of(s);
+  double d = damping_of(w, s);
   for (int32_t i = 0; i < n; i++) {
     g->x[i] = s->x[g->order[i]];
     for (int32_t k = 0; k < n; k++)
@@ -132,7 +158,7 @@ static void fill_group(const qn_normal *s, group *g) {
 static void find_target(const work *w, const qn_normal *s, const group *g, int32_t first, int32_t o,
                         double *e) {
   int32_t n = g->columns;
-  double *t = g->target + (size_t)o * (size_t)n, d = damping_of(s);
+  double *t = g->target + (size_t)o * (size_t)n, d = damping_of(w, s);
   for (int32_t k = 0; k < n; k++)
     t[k] = w->w[qn_weight_at(&w->pupil.layout, first + o, g->order[k])];
   for (int32_t i = 0; i < n; i++) {
@@ -141,7 +167,7 @@ static void find_target(const work *w, const qn_normal *s, const group *g, int32
     for (int32_t k = 0; k < n; k++) e[i] -= ci[k] * t[k];
   }
   qn_solve(n, g->r, e);
-  for (int32_t k = 0; k < n; k++) t[k] += e[k] / 2;
+  for (int32_t k = 0; k < n; k++) t[k] += e[k] * (1 - doubt_of(w, s) / 2);
 }
 
 static bool open_group(work *w, const qn_lesson *lesson, int32_t index) {
@@ -158,9 +184,9 @@ static bool open_group(work *w, const qn_lesson *lesson, int32_t index) {
   qn_arena a = {0};
   qn_normal s;
   qn_open_normal(&a, l->columns, l->outputs, &s);
-  see_rows(lesson, index, &s);
+  see_rows(w, lesson, index, &s);
   choose_order(&a, &s, g->order);
-  fill_group(&s, g);
+  fill_group(w, &s, g);
   bool ok = qn_factor(g->columns, g->c, g->r);
   for (int32_t o = 0; ok && o < g->outputs; o++)
     find_target(w, &s, g, index * g->outputs, o, w->error);
@@ -192,12 +218,27 @@ static int32_t nearest_of(const int32_t *values, int32_t count, double x) {
   return values[i];
 }
 
-/* The nearest integer that the channel's column j, in the order of rounding, may have. */
-static int32_t round_to(const work *w, int32_t channel, int32_t j, double x) {
+/* The integer that is best for x where a distance of 1 costs `weight`: the nearest one, or one
+ * towards 0 that takes fewer bits. */
+static int32_t cheapest(const work *w, double x, double weight) {
+  int32_t nearest = (int32_t)fmin(fmax(round(x), 1 - MAGNITUDES), MAGNITUDES - 1), best = nearest;
+  double least = INFINITY;
+  for (int32_t towards = nearest < 0 ? 1 : -1, q = nearest;; q += towards) {
+    double cost = weight * (x - q) * (x - q) + w->bit * w->bits[abs(q)];
+    if (cost < least) best = q;
+    least = fmin(least, cost);
+    if (q == 0 || abs(nearest - q) == 2) return best;
+  }
+}
+
+/* The best integer that the channel's column j, in the order of rounding, may have, for x; weight:
+ * what a distance of 1 costs. */
+static int32_t round_to(const work *w, int32_t channel, int32_t j, double x, double weight) {
   const qn_choices *c = w->choices;
   size_t row = (size_t)channel * (size_t)w->pupil.layout.columns;
   if (c->zero && c->zero[row + (size_t)group_of(w, channel)->order[j]]) return 0;
   if (c->count) return nearest_of(c->values, c->count, x);
+  if (c->rated) return cheapest(w, x, weight);
   return (int32_t)fmin(fmax(round(x), -(double)w->pupil.most), w->pupil.most);
 }
 
@@ -212,7 +253,7 @@ static double round_columns(const work *w, int32_t channel, double scale, int32_
     const double *rj = g->r + (size_t)j * (size_t)n;
     double pull = 0;
     for (int32_t k = j + 1; k < n; k++) pull += rj[k] * e[k];
-    q[j] = round_to(w, channel, j, (t[j] + pull / rj[j]) / scale);
+    q[j] = round_to(w, channel, j, (t[j] + pull / rj[j]) / scale, pow(rj[j] * scale, 2));
     e[j] = t[j] - scale * q[j];
     double rest = rj[j] * e[j] + pull;
     cost += rest * rest;
@@ -235,7 +276,8 @@ static void move_columns(const work *w, int32_t channel, double scale, int32_t *
     moved = false;
     for (int32_t j = 0; j < n; j++) {
       const double *cj = g->c + (size_t)j * (size_t)n;
-      int32_t best = round_to(w, channel, j, (t[j] - e[j] + gradient[j] / cj[j]) / scale);
+      double at = (t[j] - e[j] + gradient[j] / cj[j]) / scale;
+      int32_t best = round_to(w, channel, j, at, cj[j] * scale * scale);
       if (best == q[j]) continue;
       double step = scale * (q[j] - best);
       q[j] = best;
@@ -292,6 +334,48 @@ static void round_span(work *w, span s) {
   }
 }
 
+/* ------------------------------------------------------------------ bits */
+
+/* What a bit is worth, by the geometric mean of R's diagonals. */
+static double price_bit(const work *w) {
+  const qn_layout *l = &w->pupil.layout;
+  double sum = 0, scales = 0;
+  for (int32_t i = 0; i < l->groups; i++)
+    for (int32_t k = 0; k < l->columns; k++)
+      sum += log(w->groups[i].r[(size_t)k * (size_t)l->columns + (size_t)k]);
+  for (int32_t c = 0; c < l->channels; c++) scales += log((double)qn_pupil_scale(&w->pupil, c));
+  return bit_cost *
+         exp(2 * (sum / ((double)l->groups * (double)l->columns) + scales / l->channels));
+}
+
+/* Bits from frequencies; magnitudes that did not occur as if each one were half as frequent as the
+ * one before, and once at most. */
+static void fit_bits(work *w) {
+  double all = 1, missing = 1;
+  for (int32_t i = 0; i < MAGNITUDES; i++) all += (double)w->counted[i];
+  for (int32_t i = 0; i < MAGNITUDES; i++) {
+    if (!w->counted[i]) missing /= 2;
+    w->bits[i] = log2(all / (w->counted[i] ? (double)w->counted[i] : missing)) + (i > 0);
+  }
+}
+
+/* All channels, each with the scale that it has. */
+static void round_rated(work *w) {
+  const qn_layout *l = &w->pupil.layout;
+  for (int32_t round = 0; round <= RATINGS; round++) {
+    memset(w->counted, 0, sizeof w->counted);
+    for (int32_t c = 0; c < l->channels; c++) {
+      int32_t *q = w->chosen + (size_t)c * (size_t)l->columns;
+      w->scales[c] = (double)qn_pupil_scale(&w->pupil, c);
+      round_columns(w, c, w->scales[c], q);
+      if (round == RATINGS) move_columns(w, c, w->scales[c], q);
+      for (int32_t k = 0; k < l->columns; k++) w->counted[abs(q[k])]++;
+    }
+    fit_bits(w);
+    w->bit = price_bit(w);
+  }
+}
+
 /* ------------------------------------------------------------------ the layer */
 
 static void write_back(work *w) {
@@ -326,11 +410,11 @@ static void open_work(qn_arena *a, const qn_lesson *lesson, const qn_choices *ch
   out->gradient = qn_alloc(a, columns * sizeof *out->gradient);
 }
 
-/* Signs stay signs, but for those that go. */
+/* Signs stay signs, but for those that go; of a given step they are like any others. */
 static qn_choices settle(const qn_pupil *p, const qn_choices *asked) {
   static const int32_t signs[] = {-1, 1};
   qn_choices c = *asked;
-  if (!p->signs || c.count) return c;
+  if (!p->signs || c.count || c.rated) return c;
   c.values = signs;
   c.count = 2;
   return c;
@@ -346,17 +430,20 @@ void qn_round_layer(const qn_lesson *lesson, const qn_choices *asked) {
   bool ok = true;
   for (int32_t i = 0; ok && i < l->groups; i++) ok = open_group(&w, lesson, i);
   int32_t together = w.pupil.stored->type.q.scales ? 1 : l->channels;
-  for (int32_t c = 0; ok && c < l->channels; c += together) round_span(&w, (span){c, together});
+  if (ok && choices.rated) round_rated(&w);
+  for (int32_t c = 0; ok && !choices.rated && c < l->channels; c += together)
+    round_span(&w, (span){c, together});
   if (ok) write_back(&w);
   qn_free_arena(&a);
 }
 
 static qn_status round_any(const qn_lesson *lesson, void *of) {
-  qn_round_layer(lesson, of);
+  qn_choices any = {.rated = qn_weight_step(of, lesson->twin) > 0};
+  qn_round_layer(lesson, &any);
   return QN_OK;
 }
 
 qn_status pass_round_adaptive(qn_module *m, const qn_pass_options *options) {
-  qn_choices any = {0};
-  return qn_replay(m, options, "round-adaptive", round_any, &any);
+  qn_scheme scheme = options->scheme ? *options->scheme : qn_default_scheme;
+  return qn_replay(m, options, "round-adaptive", round_any, &scheme);
 }

@@ -1,4 +1,5 @@
-"""fewest.py SHARED NETWORK QUARTERS MAX_DROP [CONFIG [ROTATIONS]]: what --quantize fewest makes of a network.
+"""fewest.py SHARED NETWORK QUARTERS MAX_DROP [CONFIG [ROTATIONS]]: what --quantize fewest makes of a network, or, where
+MAX_DROP is -, int8 with CONFIG.
 
 The labelled samples are cut into quarters. In each of 4 rotations (or those listed, 0,2) the network is calibrated on
 QUARTERS of them, judged on the others; it prints bits per weight, of the weights alone and of all constants with the
@@ -29,8 +30,9 @@ def measure(folder, calibrate):
     for name, at in ("fit", calibrate), ("test", ~calibrate):
         np.save(f"{folder}/{name}.npy", inputs[at])
         np.save(f"{folder}/{name}.labels.npy", labels[at])
-    quern("opt", model, "--quantize", "fewest", "--max-drop", max_drop, "--config", config, "--calibrate",
-          f"{folder}/fit.npy", "--calibrate-labels", f"{folder}/fit.labels.npy", "-o", f"{folder}/m.qn")
+    search = ["fewest", "--max-drop", max_drop, "--calibrate-labels", f"{folder}/fit.labels.npy"]
+    quern("opt", model, "--config", config, "--calibrate", f"{folder}/fit.npy", "-o", f"{folder}/m.qn", "--quantize",
+          *(["int8"] if max_drop == "-" else search))
     sizes = json.loads(quern("report", f"{folder}/m.qn", "--sizes", "--json", "--target", "cortex-m4", "--weights",
                              "coded"))
     answers = quern("eval", f"{folder}/m.qn", "-i", f"{folder}/test.npy", "-l", f"{folder}/test.labels.npy",
