@@ -279,15 +279,22 @@ static qn_status read_input(qn_onnx *r, qn_pb_bytes message) {
   return add_input(r, t);
 }
 
+static int count_params(const qn_func *f) {
+  int count = 0;
+  for (const qn_value *v = f->params; v; v = v->next) count++;
+  return count;
+}
+
+/* Stops at the first one too many, since each may search all nodes for its scale. */
 static qn_status read_inputs(qn_onnx *r) {
   qn_pb_bytes rest = r->graph, message;
-  while (qn_pb_next_bytes(&r->pb, &rest, GRAPH_INPUT, &message)) QN_TRY(read_input(r, message));
+  while (count_params(r->f) <= QN_MAX_IN && qn_pb_next_bytes(&r->pb, &rest, GRAPH_INPUT, &message))
+    QN_TRY(read_input(r, message));
   QN_TRY(r->pb.status);
-  int count = 0;
-  for (const qn_value *v = r->f->params; v; v = v->next) count++;
+  int count = count_params(r->f);
   if (count < 1 || count > QN_MAX_IN)
-    return qn_error(r->pb.src, qn_byte(r->graph.at), "%d inputs: 1 to %d are supported", count,
-                    QN_MAX_IN);
+    return qn_error(r->pb.src, qn_byte(r->graph.at), "%d%s inputs: 1 to %d are supported", count,
+                    count > QN_MAX_IN ? " or more" : "", QN_MAX_IN);
   return QN_OK;
 }
 
@@ -385,7 +392,7 @@ static qn_status read_output(qn_onnx *r, qn_pb_bytes message) {
 
 static bool is_unused(const qn_onnx_tensor *t) { return !t || (t->uses == 0 && !t->is_output); }
 
-/* Leaves out operands and results at the end that have no name. */
+/* Leaves out operands or results at the end that have no name. */
 static void trim(qn_onnx_tensor *const *at, int *count) {
   while (*count > 0 && !at[*count - 1]) --*count;
 }
@@ -407,7 +414,7 @@ static qn_status read_node(qn_onnx_node *n) {
     return qn_onnx_error(n, "not supported (of the domain '%s')", qn_onnx_text_of(r, n->domain));
   if (!n->row) return qn_onnx_error(n, "not supported");
   trim(n->in, &n->in_count);
-  trim(n->out, &n->out_count);
+  if (n->row->results == 1) trim(n->out, &n->out_count); /* of several the number counts */
   while (n->out_count > 1 && n->row->results == 1 && is_unused(n->out[n->out_count - 1]))
     n->out_count--;
   int least = n->row->least, most = n->row->most, results = n->row->results;

@@ -154,13 +154,16 @@ qn_status qn_onnx_turn_const(qn_onnx_node *n, const qn_onnx_tensor *t, const int
 qn_onnx_view qn_onnx_plain_view(const qn_onnx_tensor *t);
 int64_t qn_onnx_count(const qn_onnx_tensor *t);
 bool qn_onnx_is_const(const qn_onnx_tensor *t);
+/* To be called before t's elements are copied, in whatever form: copies may together be a fixed
+ * multiple of the file. */
+qn_status qn_onnx_reserve(qn_onnx *r, const qn_onnx_tensor *t, int64_t bytes) QN_MUST_CHECK;
 /* A constant's real values. */
 qn_status qn_onnx_floats(qn_onnx_node *n, const qn_onnx_tensor *t, const float **out) QN_MUST_CHECK;
 /* Operand i, a constant of up to `most` int32 or int64, each brought into int32. */
 qn_status qn_onnx_numbers(qn_onnx_node *n, int i, int most, int32_t *out, int *count) QN_MUST_CHECK;
 /* Operand i, a constant of one real number. */
 qn_status qn_onnx_number(qn_onnx_node *n, int i, float *out) QN_MUST_CHECK;
-/* A new float constant of one dim. */
+/* A new float constant of one dim; the caller reserves more than a number. */
 qn_value *qn_onnx_add_floats(qn_onnx_node *n, const char *suffix, const float *at, int64_t count);
 /* A copy of a record is to be another constant: it has no values yet. */
 void qn_onnx_forget_values(qn_onnx_tensor *t);

@@ -111,6 +111,7 @@ static qn_status take_bias(qn_onnx_node *n, qn_onnx_tensor *c, int64_t outputs, 
   }
   const float *at;
   QN_TRY(qn_onnx_floats(n, c, &at));
+  QN_TRY(qn_onnx_reserve(n->r, c, 2 * outputs * (int64_t)sizeof *at));
   float *scaled = qn_alloc(&n->r->m->arena, (size_t)outputs * sizeof *scaled);
   for (int64_t i = 0; i < outputs; i++) scaled[i] = at[i] * beta;
   *out = qn_onnx_add_floats(n, "b", scaled, outputs);
@@ -239,6 +240,7 @@ qn_status qn_onnx_read_div(qn_onnx_node *n) {
   QN_TRY(qn_onnx_floats(n, b, &at));
   qn_onnx_tensor inverse = *b;
   qn_onnx_forget_values(&inverse);
+  QN_TRY(qn_onnx_reserve(n->r, b, qn_onnx_count(b) * (int64_t)sizeof *at));
   float *data = qn_alloc(&n->r->m->arena, (size_t)qn_onnx_count(b) * sizeof *data);
   for (int64_t i = 0; i < qn_onnx_count(b); i++) {
     data[i] = 1 / at[i];

@@ -109,7 +109,7 @@ qn_status qn_onnx_read_slice(qn_onnx_node *n) {
   QN_TRY(open_slice(n, x, &form, &l));
   for (int i = 0; i < 4; i++) {
     count[i] = -1;
-    if (qn_onnx_is_given(n, 1 + i))
+    if (i < 2 || qn_onnx_is_given(n, 1 + i)) /* starts and ends must be there */
       QN_TRY(qn_onnx_numbers(n, 1 + i, QN_MAX_RANK, list[i], &count[i]));
     if (count[i] != count[0] && count[i] != -1)
       return qn_onnx_error(n, "%d starts, but operand %d has %d numbers", count[0], i + 2,

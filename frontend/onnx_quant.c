@@ -28,6 +28,7 @@ static qn_status read_scales(qn_onnx_node *n, int i, qn_onnx_quant *q) {
 
 /* Without an operand: 0 of type `code`. */
 static qn_status read_zeros(qn_onnx_node *n, int i, int code, qn_onnx_quant *q) {
+  QN_TRY(qn_onnx_reserve(n->r, n->in[i - 1], q->count * (int64_t)sizeof *q->zeros));
   int32_t *zeros = qn_alloc(&n->r->m->arena, (size_t)q->count * sizeof *zeros);
   q->zeros = zeros;
   q->code = code;
@@ -87,6 +88,7 @@ static qn_status quantize_const(qn_onnx_node *n, const qn_onnx_tensor *x, const 
   for (int i = q->axis + 1; i < x->rank; i++) inner *= x->dim[i];
   bool is_unsigned = q->code == QN_ONNX_UINT8;
   double low = is_unsigned ? 0 : -128, high = is_unsigned ? 255 : 127;
+  QN_TRY(qn_onnx_reserve(n->r, x, count));
   uint8_t *data = qn_alloc(&n->r->m->arena, (size_t)count);
   for (int64_t i = 0; i < count; i++) {
     int64_t c = q->count == 1 ? 0 : i / inner % q->count;
@@ -243,6 +245,7 @@ static qn_status read_bias(qn_onnx_node *n, int i, const qn_onnx_quant *x, const
   if (!qn_onnx_is_const(t) || t->code != QN_ONNX_INT32 || t->rank != 1)
     return qn_onnx_error(n, "operand %d, the bias, must be a constant list of int32", i + 1);
   if (x->count != 1) return qn_onnx_error(n, "operand 1 must have one scale");
+  QN_TRY(qn_onnx_reserve(n->r, t, 2 * w->count * (int64_t)sizeof *w->scales));
   float *scales = qn_alloc(&n->r->m->arena, (size_t)w->count * sizeof *scales);
   int32_t *zeros = qn_alloc(&n->r->m->arena, (size_t)w->count * sizeof *zeros);
   for (int c = 0; c < w->count; c++) scales[c] = x->scales[0] * w->scales[c];

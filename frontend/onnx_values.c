@@ -123,6 +123,14 @@ qn_status qn_onnx_operand(qn_onnx_node *n, int i, qn_onnx_tensor **out) {
   return qn_onnx_decode(n->r, t);
 }
 
+qn_status qn_onnx_reserve(qn_onnx *r, const qn_onnx_tensor *t, int64_t bytes) {
+  r->copied += (size_t)bytes;
+  if (r->copied <= MOST_COPIES * r->pb.src->size + COPIED_ANYWAY) return QN_OK;
+  return tensor_error(r, t,
+                      "is used in too many ways: constants would be more than %d times the file",
+                      MOST_COPIES);
+}
+
 /* ------------------------------------------------------------------ constants as numbers */
 
 static qn_status need_const(qn_onnx_node *n, int i, qn_onnx_tensor **out) {
@@ -171,6 +179,7 @@ qn_status qn_onnx_floats(qn_onnx_node *n, const qn_onnx_tensor *t, const float *
   *out = t->data;
   if (t->scale_count == 0) return QN_OK;
   int64_t count = qn_onnx_count(t);
+  QN_TRY(qn_onnx_reserve(n->r, t, count * (int64_t)sizeof **out));
   float *real = qn_alloc(&n->r->m->arena, (size_t)count * sizeof *real);
   for (int64_t i = 0; i < count; i++) {
     int64_t c = channel_of(t, i);
@@ -231,15 +240,6 @@ static void copy_elements(const qn_onnx_tensor *t, const qn_onnx_view *view, uns
   }
 }
 
-/* Constants of the module may together be a fixed multiple of the file. */
-static qn_status reserve(qn_onnx *r, const qn_onnx_tensor *t, size_t bytes) {
-  r->copied += bytes;
-  if (r->copied <= MOST_COPIES * r->pb.src->size + COPIED_ANYWAY) return QN_OK;
-  return tensor_error(r, t,
-                      "is used in too many ways: constants would be more than %d times the file",
-                      MOST_COPIES);
-}
-
 static const char *const_name(const qn_onnx_tensor *t) {
   return t->data_name ? t->data_name : t->name;
 }
@@ -288,7 +288,7 @@ qn_status qn_onnx_add_const(qn_onnx_node *n, qn_onnx_tensor *t, const qn_onnx_vi
   int64_t dim[QN_MAX_RANK];
   for (int i = 0; i < view->rank; i++) dim[i] = view->dim[view->perm[i]];
   qn_type type = qn_make_type(elem_of(t), view->rank, dim);
-  QN_TRY(reserve(r, t, (size_t)qn_bytes(&type)));
+  QN_TRY(qn_onnx_reserve(r, t, qn_bytes(&type)));
   if (t->scale_count) set_scales(r, t, view, &type.q);
   unsigned char *data = qn_alloc(&r->m->arena, (size_t)qn_bytes(&type));
   copy_elements(t, view, data);
@@ -313,7 +313,7 @@ qn_status qn_onnx_turn_const(qn_onnx_node *n, const qn_onnx_tensor *t, const int
     if (perm[i] == t->axis) out->axis = i;
   }
   size_t bytes = (size_t)qn_onnx_count(t) * (size_t)bytes_of(t->stored);
-  QN_TRY(reserve(n->r, t, bytes));
+  QN_TRY(qn_onnx_reserve(n->r, t, (int64_t)bytes));
   unsigned char *data = qn_alloc(&n->r->m->arena, bytes);
   copy_elements(t, &view, data);
   out->data = data;

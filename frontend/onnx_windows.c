@@ -189,14 +189,16 @@ qn_status qn_onnx_read_conv(qn_onnx_node *n) {
 
 /* ------------------------------------------------------------------ pools */
 
-/* ceil_mode: a last window that starts inside the input or in front of it counts, too. */
-static void pad_to_ceil(int64_t in, int32_t size, int32_t stride, int32_t before, int32_t *after) {
-  int64_t room = in + before + *after - size;
-  if (room < 0) return;
+/* ceil_mode: a last window that starts inside the input or in front of it counts, too. How many
+ * elements more behind the padding that takes. */
+static int32_t more_to_ceil(int64_t in, int32_t size, int32_t stride, int32_t before,
+                            int32_t after) {
+  int64_t room = in + before + after - size;
+  if (room < 0) return 0;
   int64_t out = (room + stride - 1) / stride + 1;
   if ((out - 1) * stride >= in + before) out--;
   int64_t more = (out - 1) * stride - room;
-  if (more > 0) *after += (int32_t)more;
+  return more > 0 ? (int32_t)more : 0;
 }
 
 /* An average that counts the padding is one of a picture with zeros around it. */
@@ -213,21 +215,21 @@ static qn_status pad_with_zeros(qn_onnx_node *n, qn_padding *p, qn_value **x) {
 /* ceil_mode and count_include_pad, on padding that is written out or not there. */
 static qn_status read_rounding(qn_onnx_node *n, qn_value **x, window *w) {
   int64_t ceil_mode = 0, count_pad = 0;
-  const int64_t *dim = (*x)->type.dim;
   QN_TRY(qn_onnx_int(n, "ceil_mode", &ceil_mode));
   QN_TRY(qn_onnx_int(n, "count_include_pad", &count_pad));
   if (count_pad && w->padding.mode == QN_PADDING_same)
     return qn_onnx_error(n, "count_include_pad with auto_pad SAME_UPPER is not supported");
   qn_padding *p = &w->padding;
-  if (count_pad && p->mode == QN_PADDING_explicit) {
-    QN_TRY(pad_with_zeros(n, p, x));
-    dim = (*x)->type.dim;
-  }
+  int32_t rows = 0, columns = 0;
   if (ceil_mode && p->mode != QN_PADDING_same) {
-    pad_to_ceil(dim[1], w->size[0], w->stride[0], p->top, &p->bottom);
-    pad_to_ceil(dim[2], w->size[1], w->stride[1], p->left, &p->right);
-    if (p->bottom || p->right) p->mode = QN_PADDING_explicit;
+    const int64_t *dim = (*x)->type.dim;
+    rows = more_to_ceil(dim[1], w->size[0], w->stride[0], p->top, p->bottom);
+    columns = more_to_ceil(dim[2], w->size[1], w->stride[1], p->left, p->right);
   }
+  if (count_pad && p->mode == QN_PADDING_explicit) QN_TRY(pad_with_zeros(n, p, x));
+  p->bottom += rows;
+  p->right += columns;
+  if (rows || columns) p->mode = QN_PADDING_explicit;
   return QN_OK;
 }
 
@@ -325,6 +327,7 @@ qn_status qn_onnx_read_batch_norm(qn_onnx_node *n) {
   if (t->rank < 2) return qn_onnx_error(n, "the input must have at least 2 dims");
   int64_t c = t->dim[1];
   QN_TRY(read_channels(n, c, epsilon, at));
+  QN_TRY(qn_onnx_reserve(n->r, n->in[1], 4 * c * (int64_t)sizeof *at[0]));
   qn_value *x;
   QN_TRY(qn_onnx_take(n, t, t->rank > 2 ? QN_ONNX_LAST : QN_ONNX_PLAIN, &x));
   if (follows_weights(t, x)) {

@@ -140,6 +140,12 @@ def input_none():
 
 
 @case
+def input_many():
+    """What comes after the 17th is not looked at: it would be another error."""
+    return model([node("Relu", ["x"], ["y"])], [(c, *X[1:]) for c in "abcdefghijklmnopxx"], [Y])
+
+
+@case
 def input_twice():
     return model([node("Relu", ["x"], ["y"])], [X, X], [Y])
 
@@ -264,6 +270,13 @@ def tensor_many_copies():
     """A constant turned around again and again."""
     nodes = [node("Transpose", [f"w{i}"], [f"w{i + 1}"]) for i in range(40)] + [node("MatMul", ["x", "w40"], ["y"])]
     return model(nodes, [("x", "float32", (1, 400))], [("y", "float32", (1, 400))], {"w0": zeros(400, 400)})
+
+
+@case
+def tensor_many_inverses():
+    """A constant that each node divides by."""
+    nodes = [node("Div", [f"x{i}", "w"], [f"x{i + 1}"]) for i in range(40)]
+    return model(nodes, [("x0", "float32", (400, 400))], [("x40", "float32", (400, 400))], {"w": zeros(400, 400) + np.float32(1)})
 
 
 @case
@@ -418,6 +431,16 @@ def transpose_perm():
 @case
 def pad_mode():
     return one("Pad", ["x", "p"], {"p": ints(0, 1, 0, 1)}, mode="reflect")
+
+
+@case
+def slice_no_starts():
+    return one("Slice", ["x", "", "e"], {"e": ints(3)})
+
+
+@case
+def slice_no_ends():
+    return one("Slice", ["x", "s", "", "a"], {"s": ints(1), "a": ints(1)})
 
 
 @case

@@ -233,6 +233,13 @@ def average_pool_ceil_counts_pads(random):
 
 
 @case("pool")
+def average_pool_ceil_counts_pads_behind(random):
+    """Rounded up, a third window would start in the padding behind the input: it is not there."""
+    return one_pool(random, "AveragePool", (1, 2, 4, 4), [2, 2], strides=[2, 2], pads=[0, 0, 1, 1], ceil_mode=1,
+                    count_include_pad=1)
+
+
+@case("pool")
 def global_average(random):
     x = normal(random, 1, 3, 4, 5)
     return one("GlobalAveragePool", x, x.mean(axis=(2, 3), keepdims=True))
@@ -643,6 +650,13 @@ def splits(random):
     c = {"k": k, "sizes": ints(1, 2)}
     y = {"a": v[:, :1], "b": v[:, 1:], "c": v[..., :2], "d": v[..., 2:4], "e": v[..., 4:]}
     return nodes, c, {"x": x}, y
+
+
+@case("moves")
+def split_unnamed(random):
+    """A result without a name takes its part, too."""
+    x = normal(random, 6, 2)
+    return [node("Split", ["x"], ["a", "b", ""])], {}, {"x": x}, {"a": x[:2], "b": x[2:4]}
 
 
 @case("moves")

@@ -54,7 +54,8 @@ def pool(x, kernel, kind, stride=None, pads=None, ceil_mode=False, count_pad=Fal
     if count_pad:  # of the stated padding, not of what ceil_mode adds
         around = np.pad(np.ones(x.shape), [(0, 0), (0, 0)] + [(pads[i], pads[i + spatial]) for i in range(spatial)],
                         constant_values=1)
-        return total / windows(around, *args, [0] * 2 * spatial, 0, ceil_mode).sum(axis=axes)
+        counts = windows(around, *args, [0] * 2 * spatial, 0, ceil_mode).sum(axis=axes)
+        return total / counts[tuple(slice(n) for n in total.shape)]  # none starts in the padding behind
     return total / windows(np.ones(x.shape), *args, pads, 0, ceil_mode).sum(axis=axes)
 
 
