@@ -152,7 +152,8 @@ COMPACT static bool read_image(reader *r, uint8_t *image, uint32_t image_bytes, 
     if (kinds == 3 || features & QN_STATIC_PREDICTED) second = take(r, bits);
     m.phases = features & QN_STATIC_PREDICTED ? second : 0;
     m.cols = m.phase + m.phases * m.phase;
-    if (width > 13 && !is_small(m.phase, m.phases + 1, image_bytes)) return false;
+    if (width > 13 && kind == WEIGHTS && !is_small(m.phase, m.phases + 1, image_bytes))
+      return false;
     if (!(features & QN_STATIC_FLAT) && kind == WEIGHTS) size = m.cols;
     if (width > 13 && !is_small(rows, size, image_bytes)) return false;
     uint32_t place = qn_codec_place(end, rows * size, features);

@@ -290,6 +290,13 @@ static void check_others(void) {
   add_layer(&m, 33, 2, true);
   add_layer(&m, 1, 1, false);
   expect_bits("layers", &m, 8.0, 8.0);
+
+  /* predicted weights, multipliers, and numbers of more than 13 bits, whose tensors the decoder
+   * bounds before it multiplies: a multiplier's factor is no number of phases */
+  m = (image){0};
+  add_layer(&m, 2, 9001, false);
+  add_layer(&m, 64, 16, true);
+  expect_bits("layers, one wide", &m, 8.0, 8.0);
 }
 
 /* 4 bytes precede a tensor, and a codebook. */
