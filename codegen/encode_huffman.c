@@ -193,13 +193,21 @@ static size_t total_bytes(const qn_stream *s) {
   return bytes + (s->features >> 5 & 3 ? TABLES_CODE : 0);
 }
 
+/* Numbers of more than 25 bits cannot be taken at once: larger tensors have rows. */
+static bool can_be_flat(const qn_coded_tensor *tensors, int count) {
+  for (int i = 0; i < count; i++)
+    if (tensors[i].bytes > 1u << 25) return false;
+  return true;
+}
+
 /* The form that is the smallest with its code. */
 bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
   size_t least = SIZE_MAX;
   qn_static_form best = {0}, form = {0};
-  bool levels = qn_are_levels(tensors, count);
+  bool levels = qn_are_levels(tensors, count), flat = can_be_flat(tensors, count);
   for (int i = levels ? 3 : 1; i >= 0; i--) {
     form = (qn_static_form){.flat = i & 1, .levels = i & 2};
+    if (form.flat && !flat) continue;
     if (!encode(a, tensors, count, form, out)) return false;
     if (total_bytes(out) >= least) continue;
     least = total_bytes(out);
