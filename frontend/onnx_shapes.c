@@ -40,6 +40,7 @@ static qn_status define_ints(qn_onnx_node *n, const ints *list) {
   if (t->is_defined) return qn_onnx_error(n, "the result '%s' is there already", t->name);
   if (list->count < 1) return qn_onnx_error(n, "a list without a number is not supported");
   size_t bytes = (size_t)list->count * sizeof list->at[0];
+  QN_TRY(qn_onnx_reserve(n->r, n->in[0], (int64_t)bytes));
   int64_t *data = qn_alloc(&n->r->m->arena, bytes);
   memcpy(data, list->at, bytes);
   t->code = t->stored = QN_ONNX_INT64;

@@ -273,6 +273,13 @@ def tensor_many_copies():
 
 
 @case
+def tensor_many_sums():
+    """A long list of integers added to itself by each node."""
+    nodes = [node("Add", ["c", "c"], [f"y{i}"]) for i in range(400)] + [node("Relu", ["x"], ["y"])]
+    return model(nodes, [X], [Y], {"c": np.zeros(1024, np.int64)})
+
+
+@case
 def tensor_many_inverses():
     """A constant that each node divides by."""
     nodes = [node("Div", [f"x{i}", "w"], [f"x{i + 1}"]) for i in range(40)]
