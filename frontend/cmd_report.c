@@ -9,7 +9,8 @@ static qn_status report_speed(const qn_options *o, const char *path, qn_module *
   qn_compile_options options;
   QN_TRY(qn_get_compile_options(o, m, &options));
   if (!o->json && !qn_has_costs(options.target))
-    return qn_io_error("quern", "target '%s' has no table of costs", options.target->name);
+    return qn_io_error("quern", "target '%s' has no table of costs: rows of ARM and RISC-V have",
+                       options.target->name);
   qn_object object;
   QN_TRY(qn_compile(m, &options, &object));
   qn_print_speed(f, options.target, &object, o->json);

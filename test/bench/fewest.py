@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """fewest.py SHARED NETWORK QUARTERS MAX_DROP [CONFIG [ROTATIONS]]: what --quantize fewest makes of a network, or, where
 MAX_DROP is -, int8 with CONFIG.
 

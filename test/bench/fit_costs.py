@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """fit_costs.py RUNTIME PLUGIN PLACE[,PLACE...] OPTIONS MODEL...: rows of codegen/costs.def, for the first of some rows on boards
 or emulators of everywhere.sh; all that take its costs (QN_COSTS_LIKE) can be counted together.
 

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """instructions.py CC SHARED ROWS MODELS: executed instructions of whole networks on other processors, exact.
 
 For each of ROWS (of `quern help targets`, @N for vectors of N bits; separated by commas) and of MODELS (kws_int8,...;

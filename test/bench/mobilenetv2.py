@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """mobilenetv2.py FOLDER [SIZE [WIDTH]]: a MobileNetV2 with random weights, to time and to compile.
 
 Writes FOLDER/mobilenetv2.yaml, its .safetensors, and noise.npy, two pictures of noise to calibrate on.

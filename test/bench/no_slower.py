@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """no_slower.py QUERN [--target ROW] MODEL...: no tuned kernel takes longer on this machine than the runtime's kernel that it stands for.
 
 Profiles each model with its tuned kernels and with `* = runtime`, in turns, and compares the smallest times of each

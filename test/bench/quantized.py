@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """quantized.py SHARED [SCHEME[:CONFIG]...]: what quantization costs, network by network.
 
 For each scheme (ROWS when none is given; CONFIG as of --config) and network: calibrates on each of some sets of
@@ -30,6 +31,7 @@ ROWS = [
     "int4:{recover: []}",
     "int16x8",
     "dynamic:{recover: []}",
+    "dynamic",
 ]
 shared, schemes = sys.argv[1], sys.argv[2:] or ROWS
 folder = tempfile.TemporaryDirectory()

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Random int8 layers, for comparing compiled code with the evaluator byte for byte. No NumPy.
 
 random_layers.py SEED COUNT QUERN_COMMAND...
