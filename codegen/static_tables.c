@@ -20,11 +20,12 @@ typedef struct {
 /* Of the symbols of a row, in 1/256 bits; UINT64_MAX when table i lacks one of them. */
 static uint64_t row_cost(const qn_histogram *row, const qn_static_tables *t, int i) {
   uint64_t cost = 0;
+  uint32_t lacking = 0; /* no early return: lanes add up the symbols */
   for (int s = 0; s < QN_SYMBOLS; s++) {
-    if (row->count[s] && t->code[i][s] == 0) return UINT64_MAX;
+    lacking |= t->code[i][s] ? 0 : row->count[s];
     cost += (uint64_t)row->count[s] * t->cost[i][s];
   }
-  return cost;
+  return lacking ? UINT64_MAX : cost;
 }
 
 static uint32_t mean_symbol(const qn_histogram *row) {
@@ -64,8 +65,10 @@ static bool move_rows(const problem *p, qn_static_tables *t) {
   t->bits = 0;
   for (int i = 0; i < p->count; i++) {
     qn_histogram *row = &p->rows[i];
-    uint64_t least = row_cost(row, t, row->table);
+    int old = row->table;
+    uint64_t least = row_cost(row, t, old);
     for (int j = 0; j < t->count; j++) {
+      if (j == old) continue;
       uint64_t cost = row_cost(row, t, j);
       if (cost >= least) continue;
       least = cost;
