@@ -7,8 +7,9 @@
 enum {
   LONGEST = 7,
   CODES = 1 << LONGEST,
-  TABLE_BITS = 8 * 16, /* about */
-  BEFORE = 3,          /* bytes that the decoder may look at beyond the last bits */
+  MOST_BYTES = 1 << 25, /* of an image: positions have 31 bits, and a byte of a damaged one 63 */
+  TABLE_BITS = 8 * 16,  /* about */
+  BEFORE = 3,           /* bytes that the decoder may look at beyond the last bits */
   /* bytes of code, about: */
   ROWS_CODE = 60,
   TABLES_CODE = 10,
@@ -193,21 +194,26 @@ static size_t total_bytes(const qn_stream *s) {
   return bytes + (s->features >> 5 & 3 ? TABLES_CODE : 0);
 }
 
-/* Numbers of more than 25 bits cannot be taken at once: larger tensors have rows. */
-static bool can_be_flat(const qn_coded_tensor *tensors, int count) {
-  for (int i = 0; i < count; i++)
-    if (tensors[i].bytes > 1u << 25) return false;
-  return true;
+/* Whether the images are small enough; what lies beyond is not coded. */
+static bool are_in_reach(qn_coded_tensor *tensors, int count) {
+  bool all = true;
+  for (int i = 0; i < count; i++) {
+    if ((uint64_t)tensors[i].offset + tensors[i].bytes <= MOST_BYTES) continue;
+    tensors[i].coded_bits = QN_NOT_CODED;
+    all = false;
+  }
+  return all;
 }
 
 /* The form that is the smallest with its code. */
 bool qn_encode_huffman(qn_arena *a, qn_coded_tensor *tensors, int count, qn_stream *out) {
   size_t least = SIZE_MAX;
   qn_static_form best = {0}, form = {0};
-  bool levels = qn_are_levels(tensors, count), flat = can_be_flat(tensors, count);
+  *out = (qn_stream){0};
+  if (!are_in_reach(tensors, count)) return false;
+  bool levels = qn_are_levels(tensors, count);
   for (int i = levels ? 3 : 1; i >= 0; i--) {
     form = (qn_static_form){.flat = i & 1, .levels = i & 2};
-    if (form.flat && !flat) continue;
     if (!encode(a, tensors, count, form, out)) return false;
     if (total_bytes(out) >= least) continue;
     least = total_bytes(out);

@@ -515,6 +515,26 @@ static void check_format(void) {
   }
 }
 
+/* Of 2^25 bytes and some, huffman leaves out what ends beyond: there positions could overflow. */
+static void check_reach(void) {
+  uint32_t rows = 8, cols = (1 << 22) + 1;
+  image m = {0};
+  qn_arena a = {0};
+  qn_stream s;
+  int8_t *large = buffer(rows * cols);
+  memset(large, 1, rows * cols);
+  add_weights(&m, (const int8_t *)"\1\2\3\4", 1, 4, false);
+  add_weights(&m, large, rows, cols, false);
+  for (const qn_codec *c = qn_codecs; c->name; c++) {
+    if (strcmp(c->name, "huffman") != 0) continue;
+    expect("reach", 0, c->encode(&a, m.at, m.count, &s), false);
+    expect("reach", 1, m.at[0].coded_bits == QN_NOT_CODED, false);
+    expect("reach", 2, m.at[1].coded_bits == QN_NOT_CODED, true);
+  }
+  qn_free_arena(&a);
+  free(large);
+}
+
 /* [ROUNDS SEED]: fuzzing only, so many rounds for each decoder. */
 int main(int argc, char **argv) {
   if (argc > 2) {
@@ -530,6 +550,7 @@ int main(int argc, char **argv) {
   check_images();
   check_damage();
   check_phases();
+  check_reach();
   check_noise(3000);
   return finish("codecs");
 }
