@@ -40,7 +40,7 @@ typedef struct {
   bool is_output, is_defined;
   bool owns; /* its value was made for it and is nobody else's */
   int code;  /* element type; of a dequantized tensor, float32 */
-  int rank; /* of a constant that no node has used yet, at most QN_MAX_RANK + 1 */
+  int rank;  /* of a constant that no node has used yet, at most QN_MAX_RANK + 1 */
   int64_t dim[QN_MAX_RANK];
 
   qn_pb_bytes proto;     /* a constant's TensorProto until it is decoded; size 0: none */
@@ -52,7 +52,7 @@ typedef struct {
   const int32_t *zeros;
   int axis; /* of scales */
 
-  struct qn_onnx_made *made; /* constants of the module that were made of it */
+  struct qn_onnx_made *made;   /* constants of the module that were made of it */
   int64_t channels;            /* see QN_ONNX_LAST; 0: not known */
   qn_value *as[QN_ONNX_FORMS]; /* NULL: not made yet. A value with a scale stands for its reals */
 } qn_onnx_tensor;
@@ -120,6 +120,10 @@ qn_status qn_onnx_text(qn_onnx_node *n, const char *name, qn_pb_bytes *out) QN_M
 bool qn_onnx_find_attr(qn_onnx_node *n, const char *name, qn_pb_bytes *out);
 /* axis as 0..rank-1 */
 qn_status qn_onnx_axis(const qn_onnx_node *n, int64_t axis, int rank, int *out) QN_MUST_CHECK;
+/* Marks the axes of a tensor of that rank, each 0..rank-1, that attribute "axes" or, in later
+ * versions, operand 1 names; *count: how many. An error: one that stands twice or is outside. */
+qn_status qn_onnx_axes(qn_onnx_node *n, int rank, bool named[QN_MAX_RANK],
+                       int *count) QN_MUST_CHECK;
 
 /* -- onnx_values.c */
 /* Operand i, which must be there and defined; a constant is decoded. */
@@ -191,8 +195,8 @@ qn_status qn_onnx_transpose(qn_onnx_node *n, const char *name, const int32_t *pe
 
 /* -- onnx_moves.c */
 /* The node's result is x with other dims. */
-qn_status qn_onnx_reshape_to(qn_onnx_node *n, qn_onnx_tensor *x, int rank, const int64_t *dim)
-    QN_MUST_CHECK;
+qn_status qn_onnx_reshape_to(qn_onnx_node *n, qn_onnx_tensor *x, int rank,
+                             const int64_t *dim) QN_MUST_CHECK;
 
 /* -- onnx_shapes.c */
 /* A node all of whose operands are constant integers, such as those that compute with shapes, is

@@ -437,17 +437,9 @@ qn_status qn_onnx_read_softmax(qn_onnx_node *n) {
   return by_rows && more > 0 ? softmax_rows(n, x, at) : softmax_over(n, x, at);
 }
 
-/* Which dims go: the attribute, from version 18 on the second operand; none: all. */
-static qn_status read_axes(qn_onnx_node *n, int rank, bool gone[QN_MAX_RANK], int *count) {
-  int32_t axes[QN_MAX_RANK];
-  *count = 0;
-  QN_TRY(qn_onnx_ints(n, "axes", QN_MAX_RANK, axes, count));
-  if (qn_onnx_is_given(n, 1)) QN_TRY(qn_onnx_numbers(n, 1, QN_MAX_RANK, axes, count));
-  for (int i = 0; i < *count; i++) {
-    int axis;
-    QN_TRY(qn_onnx_axis(n, axes[i], rank, &axis));
-    gone[axis] = true;
-  }
+/* Which dims go; where none is named, all. */
+static qn_status read_gone(qn_onnx_node *n, int rank, bool gone[QN_MAX_RANK], int *count) {
+  QN_TRY(qn_onnx_axes(n, rank, gone, count));
   for (int i = 0; i < rank && *count == 0; i++) gone[i] = true;
   return QN_OK;
 }
@@ -472,7 +464,7 @@ qn_status qn_onnx_read_reduce_mean(qn_onnx_node *n) {
   QN_TRY(qn_onnx_operand(n, 0, &x));
   QN_TRY(qn_onnx_int(n, "keepdims", &keep));
   QN_TRY(qn_onnx_int(n, "noop_with_empty_axes", &noop));
-  QN_TRY(read_axes(n, x->rank, gone, &count));
+  QN_TRY(read_gone(n, x->rank, gone, &count));
   if (count == 0 && noop) return qn_onnx_define_alias(n, x);
   qn_onnx_form form = x->rank > 2 ? qn_onnx_form_of(x) : QN_ONNX_PLAIN;
   if (!keep && !stays_plain(form, x->rank, gone)) form = QN_ONNX_PLAIN;

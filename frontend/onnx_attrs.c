@@ -131,3 +131,17 @@ qn_status qn_onnx_axis(const qn_onnx_node *n, int64_t axis, int rank, int *out) 
   *out = (int)(axis < 0 ? axis + rank : axis);
   return QN_OK;
 }
+
+qn_status qn_onnx_axes(qn_onnx_node *n, int rank, bool named[QN_MAX_RANK], int *count) {
+  int32_t axes[QN_MAX_RANK];
+  *count = 0;
+  QN_TRY(qn_onnx_ints(n, "axes", QN_MAX_RANK, axes, count));
+  if (qn_onnx_is_given(n, 1)) QN_TRY(qn_onnx_numbers(n, 1, QN_MAX_RANK, axes, count));
+  for (int i = 0; i < *count; i++) {
+    int axis;
+    QN_TRY(qn_onnx_axis(n, axes[i], rank, &axis));
+    if (named[axis]) return qn_onnx_error(n, "axis %d stands twice", axis);
+    named[axis] = true;
+  }
+  return QN_OK;
+}

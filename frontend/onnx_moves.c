@@ -98,28 +98,13 @@ qn_status qn_onnx_read_flatten(qn_onnx_node *n) {
   return qn_onnx_reshape_to(n, x, 2, dim);
 }
 
-/* Axes of a tensor of that rank, from the attribute or, from version 13 on, operand 2. */
-static qn_status read_axes(qn_onnx_node *n, int rank, bool named[QN_MAX_RANK], int *count) {
-  int32_t axes[QN_MAX_RANK];
-  *count = 0;
-  QN_TRY(qn_onnx_ints(n, "axes", QN_MAX_RANK, axes, count));
-  if (qn_onnx_is_given(n, 1)) QN_TRY(qn_onnx_numbers(n, 1, QN_MAX_RANK, axes, count));
-  for (int i = 0; i < *count; i++) {
-    int axis;
-    QN_TRY(qn_onnx_axis(n, axes[i], rank, &axis));
-    if (named[axis]) return qn_onnx_error(n, "axis %d stands twice", axis);
-    named[axis] = true;
-  }
-  return QN_OK;
-}
-
 qn_status qn_onnx_read_squeeze(qn_onnx_node *n) {
   qn_onnx_tensor *x;
   bool gone[QN_MAX_RANK] = {false};
   int64_t dim[QN_MAX_RANK];
   int count, rank = 0;
   QN_TRY(qn_onnx_operand(n, 0, &x));
-  QN_TRY(read_axes(n, x->rank, gone, &count));
+  QN_TRY(qn_onnx_axes(n, x->rank, gone, &count));
   for (int i = 0; i < x->rank; i++) {
     if (gone[i] && x->dim[i] != 1)
       return qn_onnx_error(n, "dim %d is %lld, only dims of 1 can go", i, (long long)x->dim[i]);
@@ -141,7 +126,7 @@ qn_status qn_onnx_read_unsqueeze(qn_onnx_node *n) {
   if (count == 0 || rank > QN_MAX_RANK)
     return qn_onnx_error(n, "%d axes for %d dims, at most %d together are supported", count,
                          x->rank, QN_MAX_RANK);
-  QN_TRY(read_axes(n, rank, is_new, &count));
+  QN_TRY(qn_onnx_axes(n, rank, is_new, &count));
   for (int i = 0; i < rank; i++) dim[i] = is_new[i] ? 1 : x->dim[from++];
   return qn_onnx_reshape_to(n, x, rank, dim);
 }

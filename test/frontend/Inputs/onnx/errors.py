@@ -407,6 +407,11 @@ def softmax_axis():
     return one("Softmax", axis=2)
 
 
+@case
+def reduce_axis_twice():
+    return one("ReduceMean", axes=[1, -1])
+
+
 # ---------------------------------------------------------------- moves
 
 
